@@ -1,1 +1,19 @@
-//! Placeholder.
+//! The runner: workflows, graphs, units, keys, the store, runs. It knows no picture, no tensor, no plugin engine.
+//!
+//! # Steps
+//! load → resolve → check → key → plan → run → record:
+//! 1. [`workflow`]: YAML text becomes a tree that remembers where every value stands, then typed stages;
+//! 2. [`graph`]: stages become a DAG whose edges carry artifact kinds;
+//! 3. [`cache`]: every unit of work gets a key made of everything that can change its result;
+//! 4. [`plan`]: the store says which units are there, and why the others are not;
+//! 5. [`run`]: what is missing is computed, kept, recorded;
+//! 6. [`report`]: a finished run is told.
+//!
+//! What a stage is, the one trait everything else plugs into, stands in [`stage`].
+
+pub mod artifact;
+pub mod diag;
+pub mod digest;
+pub mod job;
+pub mod report;
+pub mod stage;

@@ -1,0 +1,111 @@
+//! What a finished run shows: widgets that stages fill and the core renders. The core knows tables, curves and annotated
+//! pictures; what they show is the stages' business.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::artifact::{FileSet, Rows};
+use crate::digest::Digest;
+use crate::stage::StageError;
+
+/// A stage's kept inputs and outputs, for its widgets.
+pub trait ReportIo {
+    /// Units of an input or output slot in record order; inside a loop, in (record, step) order.
+    fn rows(&self, slot: &str) -> Result<Vec<ReportUnit>, StageError>;
+    /// Files of an input or output slot.
+    fn files(&self, slot: &str) -> Result<Option<Arc<FileSet>>, StageError>;
+    /// Content by digest.
+    fn blob(&self, digest: Digest) -> Result<Vec<u8>, StageError>;
+}
+
+/// One unit's rows.
+#[derive(Debug, Clone)]
+pub struct ReportUnit {
+    /// The root record's id.
+    pub id: Arc<str>,
+    /// The loop step.
+    pub step: u32,
+    /// Its rows.
+    pub rows: Arc<Rows>,
+}
+
+/// Something the report shows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "widget", rename_all = "kebab-case")]
+pub enum Widget {
+    /// Numbers by name; two tables with the same columns can be compared row by row.
+    Table { title: String, columns: Vec<String>, rows: Vec<Vec<Cell>> },
+    /// Lines over a common x axis.
+    Curve { title: String, x: String, series: Vec<Series> },
+    /// Pictures with boxes and lines of coloured text.
+    Gallery { title: String, cards: Vec<Card> },
+}
+
+/// A table cell.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Cell {
+    /// A number and how many decimals to show.
+    Number(f64, u8),
+    /// A text.
+    Text(String),
+}
+
+/// One line of a curve.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Series {
+    /// Its name in the legend.
+    pub name: String,
+    /// Points in x order.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// A picture with what was said and found about it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Card {
+    /// The record's id; cards of two stages with the same id can stand side by side.
+    pub id: String,
+    /// The picture's content.
+    pub picture: Option<Digest>,
+    /// Boxes over the picture, in pixels of the picture.
+    pub boxes: Vec<PictureBox>,
+    /// Lines of text below it.
+    pub lines: Vec<Line>,
+}
+
+/// A box over a picture.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PictureBox {
+    /// Left, top, right, bottom in pixels.
+    pub xyxy: [f32; 4],
+    /// What stands beside it.
+    pub label: String,
+    /// Which group (say, which detector) it belongs to: boxes of one group share a colour.
+    pub group: String,
+}
+
+/// A line of text whose spans are toned.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Line {
+    /// What stands before it, for example `chosen`.
+    pub label: Option<String>,
+    /// The text in pieces.
+    pub spans: Vec<(String, Tone)>,
+}
+
+/// How a piece of text is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tone {
+    /// Plain.
+    Plain,
+    /// Confirmed.
+    Good,
+    /// In doubt.
+    Doubtful,
+    /// Refuted.
+    Bad,
+    /// Secondary.
+    Faint,
+}
