@@ -35,11 +35,30 @@ pub struct ReportUnit {
 #[serde(tag = "widget", rename_all = "kebab-case")]
 pub enum Widget {
     /// Numbers by name; two tables with the same columns can be compared row by row.
-    Table { title: String, columns: Vec<String>, rows: Vec<Vec<Cell>> },
+    Table {
+        /// Its heading.
+        title: String,
+        /// Column headings.
+        columns: Vec<String>,
+        /// Rows, one cell a column.
+        rows: Vec<Vec<Cell>>,
+    },
     /// Lines over a common x axis.
-    Curve { title: String, x: String, series: Vec<Series> },
+    Curve {
+        /// Its heading.
+        title: String,
+        /// The x axis's name.
+        x: String,
+        /// The lines.
+        series: Vec<Series>,
+    },
     /// Pictures with boxes and lines of coloured text.
-    Gallery { title: String, cards: Vec<Card> },
+    Gallery {
+        /// Its heading.
+        title: String,
+        /// The pictures.
+        cards: Vec<Card>,
+    },
 }
 
 /// A table cell.
