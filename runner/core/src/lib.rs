@@ -17,3 +17,4 @@ pub mod digest;
 pub mod job;
 pub mod report;
 pub mod stage;
+pub mod workflow;

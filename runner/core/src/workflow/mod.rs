@@ -1,0 +1,289 @@
+//! A workflow, read and resolved: what the rest of the runner works on. How the text becomes this stands in the submodules;
+//! how its nodes hang together is checked in [`crate::graph`].
+//!
+//! # Reading order
+//! [`yaml`] (text → tree that remembers places) → [`params`] and [`expr`] (typed parameters, expressions over them) →
+//! [`check`] (a block against its JSON Schema) → [`paths`] (what may be read) → [`load`] (the whole way).
+
+pub mod params;
+pub mod paths;
+pub mod registry;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use registry::{AssetKind, Manifest, PluginManifests, Registry};
+
+use crate::artifact::{Form, KindName};
+use crate::diag::{Diagnostic, Source, Span};
+use crate::job::Exec;
+use crate::stage::{Asset, Assets, Stage};
+
+/// A workflow that can no longer be wrong, only fail.
+pub struct Workflow {
+    /// The file's text, for diagnostics that come later.
+    pub source: Arc<Source>,
+    /// `name:`, by default the file's stem.
+    pub name: String,
+    /// `seed:`, by default 0.
+    pub seed: u64,
+    /// Every parameter with its value, in the order of the file.
+    pub params: Vec<(String, params::ParamValue)>,
+    /// The entries of `models:` and `plugins:`.
+    pub assets: BTreeMap<String, ResolvedAsset>,
+    /// The nodes that run, in topological order; ties in the order of the file.
+    pub nodes: Vec<Node>,
+    /// Nodes that do not run, because of an `if:`.
+    pub skipped: Vec<Skipped>,
+    /// `report:`.
+    pub report: ReportSpec,
+    /// What may be read.
+    pub roots: paths::Roots,
+    /// Remarks that do not stop anything.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// An entry of `models:` or `plugins:`.
+#[derive(Debug)]
+pub struct ResolvedAsset {
+    /// What stages see.
+    pub asset: Arc<Asset>,
+    /// Its fields without those equal to their schema's default; paths absolute. What keys are made of, with [`Self::marks`]
+    /// replaced by content digests.
+    pub identity: Value,
+    /// Where paths stand in [`Self::identity`].
+    pub marks: Vec<Mark>,
+    /// Where its name stands in the file.
+    pub span: Span,
+}
+
+/// A stage or a loop.
+pub struct Node {
+    /// Its id; unique among its siblings, and no loop body repeats an id from outside.
+    pub id: String,
+    /// Where the id stands in the file.
+    pub span: Span,
+    /// What it reads, in slot order. For a loop: what `over` names (slot `over`), then what its body reads from outside.
+    pub needs: Vec<Need>,
+    /// What it offers; the first is what the bare id means.
+    pub outputs: Vec<Port>,
+    /// Keys every stage has.
+    pub common: Common,
+    /// What it does.
+    pub work: NodeWork,
+}
+
+/// What a node does.
+pub enum NodeWork {
+    /// A native stage.
+    Stage(StageNode),
+    /// A loop: one node outside, a DAG inside.
+    Loop(LoopNode),
+}
+
+/// A native stage.
+pub struct StageNode {
+    /// The word after `kind:`.
+    pub kind: &'static str,
+    /// The stage itself.
+    pub stage: Box<dyn Stage>,
+    /// Its `with:` block as handed to it: types decided, paths absolute, absent fields left out.
+    pub with: Value,
+    /// `with` without fields equal to their schema's default (nested objects and plugin configs too): what keys are made of, with
+    /// [`Self::marks`] replaced.
+    pub identity: Value,
+    /// Where asset names and paths stand in [`Self::identity`].
+    pub marks: Vec<Mark>,
+}
+
+/// A loop.
+pub struct LoopNode {
+    /// Step limit; a record that reaches it is cut.
+    pub max_steps: u32,
+    /// The body, in topological order; ties in the order of the file. No body node is a loop.
+    pub body: Vec<Node>,
+    /// The body output that becomes the next step's `loop.state`.
+    pub carry: (String, String),
+    /// What the loop offers, in the order of the file and of [`Node::outputs`].
+    pub collect: Vec<Collect>,
+}
+
+/// One entry of a loop's `collect:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Collect {
+    /// A body stage's output, over all steps: (stage, output).
+    Output(String, String),
+    /// `loop.final`: the last state of each record.
+    Final,
+}
+
+/// One input of a node: an edge of the DAG.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// The input slot; `over` for what a loop runs over, empty for what a loop's body reads from outside.
+    pub slot: String,
+    /// Where it comes from.
+    pub from: Origin,
+    /// What flows.
+    pub kind: KindName,
+    /// Rows or files.
+    pub form: Form,
+    /// Where the reference stands in the file.
+    pub span: Span,
+}
+
+/// Where an input comes from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// An output of a sibling.
+    Sibling {
+        /// Its id.
+        node: String,
+        /// The output's name.
+        output: String,
+    },
+    /// Only in a loop body: an output of a node outside the loop.
+    Outside {
+        /// Its id.
+        node: String,
+        /// The output's name.
+        output: String,
+    },
+    /// Only in a loop body: the record as it stands at this step.
+    LoopState,
+}
+
+/// One output of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// What stands after the dot.
+    pub name: String,
+    /// What flows out.
+    pub kind: KindName,
+    /// Rows or files.
+    pub form: Form,
+}
+
+/// A place in a block of values that means more than its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// JSON pointer into the block.
+    pub pointer: String,
+    /// What stands there.
+    pub what: MarkKind,
+    /// Where it stands in the file.
+    pub span: Span,
+}
+
+/// What stands at a [`Mark`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarkKind {
+    /// The name of an asset.
+    Asset,
+    /// An absolute path of a file.
+    File,
+    /// An absolute path of a directory.
+    Dir,
+}
+
+/// Keys every stage has.
+#[derive(Debug, Clone, Default)]
+pub struct Common {
+    /// What cannot change results.
+    pub exec: Exec,
+    /// What a unit's own fault means.
+    pub on_error: OnError,
+    /// How often work is repeated after the world failed it.
+    pub retries: u32,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+    /// What it occupies while it runs, for example `gpu: 1`.
+    pub resources: BTreeMap<String, u32>,
+}
+
+/// What a unit's own fault means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// The unit is set aside and counted.
+    #[default]
+    Quarantine,
+    /// The stage stops at the first.
+    Fail,
+}
+
+/// A node that does not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Its id; `loop/stage` for a stage of a body.
+    pub id: String,
+    /// Why, for example "its `if` is false" or "needs `a`, which is skipped".
+    pub because: String,
+}
+
+/// `report:`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReportSpec {
+    /// Stages whose tables stand side by side.
+    pub compare: Vec<String>,
+}
+
+impl Workflow {
+    /// Returns the assets as stages see them.
+    pub fn assets(&self) -> Assets {
+        self.assets.iter().map(|(name, entry)| (name.clone(), entry.asset.clone())).collect()
+    }
+
+    /// Returns the node with this id.
+    pub fn node(&self, id: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// Returns every path the workflow names with the places of those marks: of assets first, then of stages and loop bodies.
+    pub fn paths(&self) -> Vec<(PathBuf, MarkKind, Span)> {
+        let mut paths = Vec::new();
+        for entry in self.assets.values() {
+            marked_paths(&entry.identity, &entry.marks, &mut paths);
+        }
+        let bodies = self.nodes.iter().flat_map(Node::and_body);
+        for stage in bodies.filter_map(Node::stage) {
+            marked_paths(&stage.identity, &stage.marks, &mut paths);
+        }
+        paths
+    }
+}
+
+fn marked_paths(block: &Value, marks: &[Mark], paths: &mut Vec<(PathBuf, MarkKind, Span)>) {
+    for mark in marks.iter().filter(|mark| mark.what != MarkKind::Asset) {
+        if let Some(path) = block.pointer(&mark.pointer).and_then(Value::as_str) {
+            paths.push((path.into(), mark.what, mark.span));
+        }
+    }
+}
+
+impl Node {
+    /// Returns the stage, unless it is a loop.
+    pub fn stage(&self) -> Option<&StageNode> {
+        match &self.work {
+            NodeWork::Stage(stage) => Some(stage),
+            NodeWork::Loop(_) => None,
+        }
+    }
+
+    /// Returns the node, followed by its body if it is a loop.
+    pub fn and_body(&self) -> impl Iterator<Item = &Self> {
+        let body: &[Self] = match &self.work {
+            NodeWork::Stage(_) => &[],
+            NodeWork::Loop(inner) => &inner.body,
+        };
+        std::iter::once(self).chain(body)
+    }
+
+    /// Returns an output by name.
+    pub fn output(&self, name: &str) -> Option<&Port> {
+        self.outputs.iter().find(|port| port.name == name)
+    }
+}

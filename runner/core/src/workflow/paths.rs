@@ -1,0 +1,131 @@
+//! What a workflow may read: the folder tree it lives in, what the command line named, and nothing else, however the path is
+//! spelled and wherever a symbolic link leads. Existence is not checked here; a missing file is found when it is needed.
+
+use std::path::{Component, Path, PathBuf};
+
+/// A path longer than this many bytes is refused.
+pub const PATH_BYTES_MAX: usize = 4096;
+
+/// Dangling links are followed this far.
+const LINK_HOPS_MAX: u32 = 8;
+
+/// The folders and files below which reading is allowed; all absolute, links resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roots {
+    allowed: Vec<PathBuf>,
+}
+
+/// Why a path may not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// Nothing is named.
+    #[error("the path is empty")]
+    Empty,
+    /// Longer than any file system takes.
+    #[error("the path is {0} bytes long; the limit is {PATH_BYTES_MAX}")]
+    TooLong(usize),
+    /// A NUL byte.
+    #[error("the path holds a NUL byte")]
+    Nul,
+    /// Outside of every root.
+    #[error("`{path}` lies outside `{root}`")]
+    Outside {
+        /// Where the path leads.
+        path: PathBuf,
+        /// The workflow's root.
+        root: PathBuf,
+    },
+    /// Inside by its spelling, but a symbolic link leads out.
+    #[error("`{path}` leads through a symbolic link to `{real}`, outside `{root}`")]
+    Escape {
+        /// As spelled.
+        path: PathBuf,
+        /// Where the link leads.
+        real: PathBuf,
+        /// The workflow's root.
+        root: PathBuf,
+    },
+}
+
+impl Roots {
+    /// Returns the roots of a workflow in `folder` (absolute): the nearest folder at or above it that holds `.git` or
+    /// `sentinel.lock`, else `folder` itself; then `extra` (absolute).
+    pub fn of(folder: &Path, extra: &[PathBuf]) -> Self {
+        let marked = folder.ancestors().find(|above| above.join(".git").exists() || above.join("sentinel.lock").exists());
+        let mut roots = Self { allowed: vec![real_path(&tidy(marked.unwrap_or(folder)))] };
+        for path in extra {
+            roots.allow(path);
+        }
+        roots
+    }
+
+    /// Allows reading at and below an absolute path.
+    pub fn allow(&mut self, path: &Path) {
+        let real = real_path(&tidy(path));
+        if !self.allowed.contains(&real) {
+            self.allowed.push(real);
+        }
+    }
+
+    /// Returns the workflow's own root.
+    pub fn own(&self) -> &Path {
+        &self.allowed[0]
+    }
+
+    /// Returns `path`, taken relative to `base` (absolute) and tidied of `.` and `..`, if it may be read.
+    pub fn admit(&self, base: &Path, path: &str) -> Result<PathBuf, PathError> {
+        match path {
+            "" => return Err(PathError::Empty),
+            long if long.len() > PATH_BYTES_MAX => return Err(PathError::TooLong(long.len())),
+            nul if nul.contains('\0') => return Err(PathError::Nul),
+            _ => {}
+        }
+        let spelled = tidy(&base.join(path));
+        let real = real_path(&spelled);
+        if self.holds(&real) {
+            return Ok(spelled);
+        }
+        let root = self.own().to_owned();
+        // The base may itself be reached through a link, so the spelling counts as inside when its folder's real path is.
+        let by_spelling = self.holds(&spelled) || self.holds(&tidy(&real_path(base).join(path)));
+        Err(if by_spelling { PathError::Escape { path: spelled, real, root } } else { PathError::Outside { path: spelled, root } })
+    }
+
+    fn holds(&self, path: &Path) -> bool {
+        self.allowed.iter().any(|root| path.starts_with(root))
+    }
+}
+
+/// Returns the path without `.` and `..`, by spelling alone; `..` at the top stays there.
+pub fn tidy(path: &Path) -> PathBuf {
+    let mut tidied = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                tidied.pop();
+            }
+            other => tidied.push(other),
+        }
+    }
+    tidied
+}
+
+/// Returns the path with the links of its longest existing part resolved; a dangling link is followed, too.
+fn real_path(path: &Path) -> PathBuf {
+    follow(path, LINK_HOPS_MAX)
+}
+
+fn follow(path: &Path, hops: u32) -> PathBuf {
+    for above in path.ancestors() {
+        let rest = path.strip_prefix(above).expect("an ancestor is a prefix");
+        if let Ok(real) = above.canonicalize() {
+            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+        }
+        if let (Ok(target), Some(folder)) = (above.read_link(), above.parent()) {
+            let beyond = tidy(&folder.join(target)).join(rest);
+            return if hops == 0 { beyond } else { follow(&beyond, hops - 1) };
+        }
+    }
+    path.to_owned()
+}
