@@ -1,0 +1,69 @@
+//! Ground truth in COCO's instances format, for evaluation alone: nothing inside the loop reads it.
+
+use serde::Serialize;
+
+use crate::objects::OBJECTS;
+use crate::scene::{SIDE, Truth};
+
+#[derive(Serialize)]
+struct Instances {
+    info: Info,
+    images: Vec<Picture>,
+    annotations: Vec<Instance>,
+    categories: Vec<Category>,
+}
+
+#[derive(Serialize)]
+struct Info {
+    description: &'static str,
+}
+
+#[derive(Serialize)]
+struct Picture {
+    id: u64,
+    file_name: String,
+    width: usize,
+    height: usize,
+}
+
+#[derive(Serialize)]
+struct Instance {
+    id: u64,
+    image_id: u64,
+    category_id: u32,
+    bbox: [i32; 4],
+    area: u32,
+    iscrowd: u8,
+}
+
+#[derive(Serialize)]
+struct Category {
+    id: u32,
+    name: &'static str,
+}
+
+/// Returns COCO instances JSON of some scenes, given their ids and truths. `file_name` is `<id>.png`; pictures and instances
+/// are numbered from 1 in the order given, categories have COCO's own numbers.
+pub fn annotations<'a>(scenes: impl IntoIterator<Item = (&'a str, &'a Truth)>) -> Vec<u8> {
+    let mut file = Instances {
+        info: Info { description: "scenes of the tiny world" },
+        images: Vec::new(),
+        annotations: Vec::new(),
+        categories: categories(),
+    };
+    for (image_id, (id, truth)) in (1..).zip(scenes) {
+        file.images.push(Picture { id: image_id, file_name: format!("{id}.png"), width: SIDE, height: SIDE });
+        for placed in &truth.objects {
+            let id = file.annotations.len() as u64 + 1;
+            let category_id = OBJECTS.iter().find(|object| object.name == placed.name).map_or(0, |object| object.category);
+            file.annotations.push(Instance { id, image_id, category_id, bbox: placed.bbox, area: placed.area, iscrowd: 0 });
+        }
+    }
+    serde_json::to_vec(&file).expect("the format is plain structs, which always serialise")
+}
+
+fn categories() -> Vec<Category> {
+    let mut categories: Vec<Category> = OBJECTS.iter().map(|object| Category { id: object.category, name: object.name }).collect();
+    categories.sort_unstable_by_key(|category| category.id);
+    categories
+}
