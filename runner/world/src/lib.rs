@@ -5,14 +5,17 @@
 //! 1. [`objects`]: what there is, and where one expects it;
 //! 2. [`scene`]: a seed, a split and a number become a picture and its truth, byte for byte the same everywhere;
 //! 3. [`annotations`]: truths become COCO instances, for evaluation;
-
+//! 4. [`dialogues`]: a truth becomes questions and answers, for training a base model.
 
 mod annotations;
 mod background;
+mod dialogues;
 pub mod objects;
 mod random;
 pub mod scene;
+mod speech;
 mod sprite;
 
 pub use annotations::annotations;
+pub use dialogues::{DESCRIBE, Talk, dialogues};
 pub use scene::{SPLITS, Scene, Truth, WorldError, compose};
