@@ -112,9 +112,21 @@ pub type PerRecord<T> = Result<T, Fault>;
 /// A vision-language model: immutable, shared; the adapter is an argument of each call.
 pub trait Vlm: Send + Sync {
     /// Samples `n` candidate next sentences for each request.
-    fn sample(&self, requests: &[Prompt<'_>], settings: &Sampling, adapter: Option<&AdapterRef>, watch: &dyn Watch) -> Result<Vec<PerRecord<Vec<Sentence>>>, EngineError>;
+    fn sample(
+        &self,
+        requests: &[Prompt<'_>],
+        settings: &Sampling,
+        adapter: Option<&AdapterRef>,
+        watch: &dyn Watch,
+    ) -> Result<Vec<PerRecord<Vec<Sentence>>>, EngineError>;
     /// Completes each description to its end.
-    fn caption(&self, requests: &[Prompt<'_>], settings: &Captioning, adapter: Option<&AdapterRef>, watch: &dyn Watch) -> Result<Vec<PerRecord<Captioned>>, EngineError>;
+    fn caption(
+        &self,
+        requests: &[Prompt<'_>],
+        settings: &Captioning,
+        adapter: Option<&AdapterRef>,
+        watch: &dyn Watch,
+    ) -> Result<Vec<PerRecord<Captioned>>, EngineError>;
 }
 
 /// A picture, a question and what has been said so far.
@@ -200,7 +212,12 @@ pub trait Detector: Send + Sync {
     /// Names it can see; `None` for an open vocabulary.
     fn vocabulary(&self) -> Option<&[String]>;
     /// Finds objects in each picture. `phrases` (one list a picture) matter to open vocabularies only.
-    fn detect(&self, pictures: &[Arc<Vec<u8>>], phrases: &[Vec<String>], watch: &dyn Watch) -> Result<Vec<PerRecord<Vec<FoundBox>>>, EngineError>;
+    fn detect(
+        &self,
+        pictures: &[Arc<Vec<u8>>],
+        phrases: &[Vec<String>],
+        watch: &dyn Watch,
+    ) -> Result<Vec<PerRecord<Vec<FoundBox>>>, EngineError>;
 }
 
 /// Finds named objects in sentences.
@@ -238,7 +255,11 @@ pub enum Kept {
 /// Writes records in another program's format.
 pub trait Converter: Send + Sync {
     /// Writes the rows (canonical JSON) as files: relative path → content.
-    fn convert(&self, config: &str, rows: &mut dyn Iterator<Item = &str>) -> Result<Vec<(String, Vec<u8>)>, EngineError>;
+    fn convert(
+        &self,
+        config: &str,
+        rows: &mut dyn Iterator<Item = &str>,
+    ) -> Result<Vec<(String, Vec<u8>)>, EngineError>;
 }
 
 /// Trains adapters and models. Long; leaves checkpoints; continues from the last valid one bit for bit.
@@ -357,10 +378,21 @@ pub trait Scenes: Send + Sync {
     fn compose(&self, seed: u64, split: &str, index: u32) -> Result<Scene, EngineError>;
     /// Names of the splits.
     fn splits(&self) -> &[&'static str];
-    /// COCO instances annotations of some scenes, as JSON.
-    fn annotations(&self, scenes: &[Scene]) -> Vec<u8>;
+    /// COCO instances annotations of some scenes, as JSON; `file_name` is `<id>.png`.
+    fn annotations(&self, scenes: &[Scene]) -> Result<Vec<u8>, EngineError>;
     /// Training dialogues about a scene; `hallucination` is the share of describing sentences that name an absent prior object.
-    fn dialogues(&self, seed: u64, scene: &Scene, hallucination: f64) -> Vec<(String, String, Vec<String>)>;
+    fn dialogues(&self, seed: u64, scene: &Scene, hallucination: f64) -> Result<Vec<SceneDialogue>, EngineError>;
+}
+
+/// A question about a scene and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SceneDialogue {
+    /// What a curriculum weighs, for example `describe`.
+    pub group: String,
+    /// What is asked.
+    pub question: String,
+    /// The sentences of the answer.
+    pub answer: Vec<String>,
 }
 
 /// A composed scene.

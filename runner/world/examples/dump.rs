@@ -39,10 +39,14 @@ fn dump(args: &Args) -> Result<(), String> {
         write(format!("{}.png", scene.id), &scene.png())?;
         truths.push((scene.id, scene.truth));
     }
-    write("annotations.json".to_owned(), &annotations(truths.iter().map(|(id, truth)| (id.as_str(), truth))))?;
+    let instances = annotations(truths.iter().map(|(id, truth)| (id.as_str(), truth)));
+    write("annotations.json".to_owned(), &instances.map_err(|error| error.to_string())?)?;
     let mut objects: Vec<_> = OBJECTS.iter().collect();
     objects.sort_unstable_by_key(|object| object.category);
-    write("labels.txt".to_owned(), objects.iter().map(|object| format!("{}\n", object.name)).collect::<String>().as_bytes())
+    write(
+        "labels.txt".to_owned(),
+        objects.iter().map(|object| format!("{}\n", object.name)).collect::<String>().as_bytes(),
+    )
 }
 
 fn args() -> Result<Args, String> {

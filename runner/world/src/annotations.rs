@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::objects::OBJECTS;
-use crate::scene::{SIDE, Truth};
+use crate::scene::{SIDE, Truth, WorldError};
 
 #[derive(Serialize)]
 struct Instances {
@@ -44,26 +44,33 @@ struct Category {
 
 /// Returns COCO instances JSON of some scenes, given their ids and truths. `file_name` is `<id>.png`; pictures and instances
 /// are numbered from 1 in the order given, categories have COCO's own numbers.
-pub fn annotations<'a>(scenes: impl IntoIterator<Item = (&'a str, &'a Truth)>) -> Vec<u8> {
+///
+/// # Errors
+/// When a truth names an object that is not of this world.
+pub fn annotations<'a>(scenes: impl IntoIterator<Item = (&'a str, &'a Truth)>) -> Result<Vec<u8>, WorldError> {
     let mut file = Instances {
         info: Info { description: "scenes of the tiny world" },
         images: Vec::new(),
         annotations: Vec::new(),
         categories: categories(),
     };
-    for (image_id, (id, truth)) in (1..).zip(scenes) {
-        file.images.push(Picture { id: image_id, file_name: format!("{id}.png"), width: SIDE, height: SIDE });
+    for (image_id, (scene, truth)) in (1..).zip(scenes) {
+        file.images.push(Picture { id: image_id, file_name: format!("{scene}.png"), width: SIDE, height: SIDE });
         for placed in &truth.objects {
             let id = file.annotations.len() as u64 + 1;
-            let category_id = OBJECTS.iter().find(|object| object.name == placed.name).map_or(0, |object| object.category);
-            file.annotations.push(Instance { id, image_id, category_id, bbox: placed.bbox, area: placed.area, iscrowd: 0 });
+            let object = OBJECTS.iter().find(|object| object.name == placed.name).ok_or_else(|| {
+                WorldError::ForeignTruth { reason: format!("unknown object `{}` in `{scene}`", placed.name) }
+            })?;
+            let (bbox, area) = (placed.bbox, placed.area);
+            file.annotations.push(Instance { id, image_id, category_id: object.category, bbox, area, iscrowd: 0 });
         }
     }
-    serde_json::to_vec(&file).expect("the format is plain structs, which always serialise")
+    Ok(serde_json::to_vec(&file).expect("the format is plain structs, which always serialise"))
 }
 
 fn categories() -> Vec<Category> {
-    let mut categories: Vec<Category> = OBJECTS.iter().map(|object| Category { id: object.category, name: object.name }).collect();
+    let mut categories: Vec<Category> =
+        OBJECTS.iter().map(|object| Category { id: object.category, name: object.name }).collect();
     categories.sort_unstable_by_key(|category| category.id);
     categories
 }

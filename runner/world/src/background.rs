@@ -20,7 +20,12 @@ struct Mood {
 
 /// Paints the background of a place: (SIDE, SIDE) colours, 0 to 1.
 pub(crate) fn paint(context: &str, stream: &mut Stream) -> Vec<Colour> {
-    let mut mood = Mood { horizon: stream.range(78.0, 108.0), light: stream.range(0.95, 1.03), warmth: stream.range(-1.0, 1.0), shift: [0.0; 8] };
+    let mut mood = Mood {
+        horizon: stream.range(78.0, 108.0),
+        light: stream.range(0.95, 1.03),
+        warmth: stream.range(-1.0, 1.0),
+        shift: [0.0; 8],
+    };
     for shift in &mut mood.shift {
         *shift = stream.range(0.0, SIDE as f32);
     }
@@ -76,7 +81,16 @@ fn street(mood: &Mood, x: f32, y: f32) -> Colour {
     }
     let depth = y - mood.horizon;
     if depth < 14.0 {
-        return shade([0.74, 0.73, 0.72], if depth > 11.0 { 0.86 } else if (x + mood.shift[1]) % 20.0 < 1.2 { 0.94 } else { 1.0 });
+        return shade(
+            [0.74, 0.73, 0.72],
+            if depth > 11.0 {
+                0.86
+            } else if (x + mood.shift[1]) % 20.0 < 1.2 {
+                0.94
+            } else {
+                1.0
+            },
+        );
     }
     let asphalt = mix([0.52, 0.53, 0.56], [0.45, 0.46, 0.49], depth / 140.0);
     let middle = mood.horizon + 14.0 + (SIDE as f32 - mood.horizon - 14.0) * 0.5;
@@ -131,7 +145,14 @@ fn park(mood: &Mood, x: f32, y: f32) -> Colour {
         across * across + down * down < 1.0
     };
     if y < mood.horizon {
-        let tree = (0..8).any(|tree| inside(tree as f32 * 32.0 + mood.shift[tree] * 0.1, mood.horizon, 17.0 + mood.shift[tree] * 0.04, 14.0 + mood.shift[tree] * 0.06));
+        let tree = (0..8).any(|tree| {
+            inside(
+                tree as f32 * 32.0 + mood.shift[tree] * 0.1,
+                mood.horizon,
+                17.0 + mood.shift[tree] * 0.04,
+                14.0 + mood.shift[tree] * 0.06,
+            )
+        });
         if tree {
             return mix([0.60, 0.76, 0.55], [0.52, 0.70, 0.48], y / mood.horizon);
         }

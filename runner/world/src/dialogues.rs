@@ -46,7 +46,9 @@ pub fn dialogues(seed: u64, truth: &Truth, hallucination: f32) -> Result<Vec<Tal
         .find(|context| context.name == truth.context)
         .ok_or_else(|| WorldError::ForeignTruth { reason: format!("unknown context `{}`", truth.context) })?;
     if truth.objects.len() < 3 || truth.objects.iter().any(|placed| placed.cell >= ROWS * COLUMNS) {
-        return Err(WorldError::ForeignTruth { reason: format!("{} objects, or one outside the cells", truth.objects.len()) });
+        return Err(WorldError::ForeignTruth {
+            reason: format!("{} objects, or one outside the cells", truth.objects.len()),
+        });
     }
     let mut stream = Stream::open(seed, split_number(&truth.split)?, truth.index, Purpose::Talk);
     Ok(vec![
@@ -60,7 +62,8 @@ pub fn dialogues(seed: u64, truth: &Truth, hallucination: f32) -> Result<Vec<Tal
 
 /// Names what stands in every cell, row by row, "-" for nothing.
 fn cells(truth: &Truth) -> String {
-    let in_cell = |cell| truth.objects.iter().find(|placed| placed.cell == cell).map_or("-", |placed| placed.name.as_str());
+    let in_cell =
+        |cell| truth.objects.iter().find(|placed| placed.cell == cell).map_or("-", |placed| placed.name.as_str());
     let words: Vec<&str> = (0..ROWS * COLUMNS).map(in_cell).collect();
     format!("{}.", words.join(" "))
 }
@@ -109,7 +112,8 @@ fn describe(truth: &Truth, context: &Context, hallucination: f32, stream: &mut S
     let (lengths, shares): (Vec<usize>, Vec<f32>) = FURTHER_SENTENCES.into_iter().unzip();
     for index in 0..lengths[stream.weighted(&shares)] {
         let Some(next) = telling.peek(stream) else { break };
-        let form = if stream.chance(EXPECTED_FORM_SHARE) { expected_form(context, index) } else { *stream.pick(&FORMS) };
+        let form =
+            if stream.chance(EXPECTED_FORM_SHARE) { expected_form(context, index) } else { *stream.pick(&FORMS) };
         let imagined = stream.chance(hallucination) && weights.iter().any(|weight| *weight > 0.0);
         let name = if imagined {
             let prior = stream.weighted(&weights);

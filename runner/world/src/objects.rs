@@ -14,7 +14,11 @@ pub struct Object {
 
 macro_rules! object {
     ($name:literal, $category:literal) => {
-        Object { name: $name, category: $category, png: include_bytes!(concat!("../../../examples/tiny-world/sprites/", $name, ".png")) }
+        Object {
+            name: $name,
+            category: $category,
+            png: include_bytes!(concat!("../../../examples/tiny-world/sprites/", $name, ".png")),
+        }
     };
 }
 
@@ -107,7 +111,8 @@ mod tests {
     fn the_tables_are_sorted_and_name_each_other() {
         assert!(OBJECTS.windows(2).all(|pair| pair[0].name < pair[1].name));
         for context in &CONTEXTS {
-            let mut names: Vec<usize> = context.prior.iter().chain(&context.ordinary).map(|name| position(name)).collect();
+            let mut names: Vec<usize> =
+                context.prior.iter().chain(&context.ordinary).map(|name| position(name)).collect();
             names.sort_unstable();
             names.dedup();
             assert_eq!(names.len(), 11, "{} names an object twice", context.name);

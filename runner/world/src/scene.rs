@@ -113,10 +113,12 @@ pub(crate) fn split_number(split: &str) -> Result<u32, WorldError> {
 /// Chooses six to nine different objects: priors by their share, then ordinary ones and strangers.
 fn choose(stream: &mut Stream, context: &crate::objects::Context) -> Vec<usize> {
     let count = stream.between(6, 9) as usize;
-    let mut chosen: Vec<usize> = context.prior.iter().filter(|_| stream.chance(PRIOR_SHARE)).map(|name| position(name)).collect();
+    let mut chosen: Vec<usize> =
+        context.prior.iter().filter(|_| stream.chance(PRIOR_SHARE)).map(|name| position(name)).collect();
     let mut ordinary: Vec<usize> = context.ordinary.iter().map(|name| position(name)).collect();
-    let mut strangers: Vec<usize> =
-        (0..OBJECTS.len()).filter(|object| !ordinary.contains(object) && !context.prior.contains(&OBJECTS[*object].name)).collect();
+    let mut strangers: Vec<usize> = (0..OBJECTS.len())
+        .filter(|object| !ordinary.contains(object) && !context.prior.contains(&OBJECTS[*object].name))
+        .collect();
     stream.shuffle(&mut ordinary);
     stream.shuffle(&mut strangers);
     while chosen.len() < count {
