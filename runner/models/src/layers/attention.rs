@@ -1,0 +1,59 @@
+//! Scaled dot-product attention with grouped key and value heads, and rotary positions.
+// B batch, H query heads, G key and value heads, T queries, S keys, D head width
+
+use candle_core::{D, Device, Result, Tensor};
+
+use crate::ops;
+
+/// Attends q (B, H, T, D) to k and v (B, G, S, D) → (B, T, H·D). `mask` is added to the scores: (T, S) or (B, 1, T, S).
+///
+/// Groups of query heads that share keys are folded into rows, so that no key is ever copied.
+pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+    let (b, h, t, d) = q.dims4()?;
+    let (g, s) = (k.dim(1)?, k.dim(2)?);
+    let q = (q.contiguous()? * (1.0 / (d as f64).sqrt()))?.reshape((b, g, h / g * t, d))?;
+    let mut scores = q.matmul(&k.contiguous()?.t()?)?.reshape((b, h, t, s))?;
+    if let Some(mask) = mask {
+        scores = scores.broadcast_add(mask)?;
+    }
+    let weights = ops::softmax_last_dim(&scores)?.reshape((b, g, h / g * t, s))?;
+    weights.matmul(&v.contiguous()?)?.reshape((b, h, t, d))?.transpose(1, 2)?.reshape((b, t, h * d))
+}
+
+/// Returns the (T, S) mask under which query i, standing at position `S − T + i`, sees keys up to its own.
+pub fn causal_mask(t: usize, s: usize, device: &Device) -> Result<Tensor> {
+    let mask: Vec<f32> =
+        (0..t).flat_map(|i| (0..s).map(move |j| if j > s - t + i { f32::NEG_INFINITY } else { 0.0 })).collect();
+    Tensor::from_vec(mask, (t, s), device)
+}
+
+/// Cosines and sines of the rotary position embedding (Llama layout: the two halves of a head rotate together).
+#[derive(Debug, Clone)]
+pub struct Rotary {
+    cos: Tensor,
+    sin: Tensor,
+}
+
+impl Rotary {
+    /// Tabulates positions 0 to `positions` − 1 for heads of width `head_dim`; angles are made in f32 as transformers does.
+    pub fn new(head_dim: usize, theta: f64, positions: usize, device: &Device) -> Result<Self> {
+        let inverse: Vec<f32> =
+            (0..head_dim / 2).map(|i| 1.0 / (theta as f32).powf(2.0 * i as f32 / head_dim as f32)).collect();
+        let angles: Vec<f32> = (0..positions).flat_map(|p| inverse.iter().map(move |f| p as f32 * f)).collect();
+        let angles = Tensor::from_vec(angles, (positions, head_dim / 2), device)?;
+        Ok(Self { cos: angles.cos()?, sin: angles.sin()? })
+    }
+
+    /// Returns cosines and sines (T, D/2) of positions `start` to `start + t` − 1.
+    pub fn slice(&self, start: usize, t: usize) -> Result<(Tensor, Tensor)> {
+        Ok((self.cos.narrow(0, start, t)?, self.sin.narrow(0, start, t)?))
+    }
+
+    /// Returns cosines and sines (B, 1, T, D/2) of given positions (B, T).
+    pub fn gather(&self, positions: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (b, t) = positions.dims2()?;
+        let flat = positions.flatten_all()?;
+        let pick = |table: &Tensor| table.index_select(&flat, 0)?.reshape((b, 1, t, table.dim(D::Minus1)?));
+        Ok((pick(&self.cos)?, pick(&self.sin)?))
+    }
+}

@@ -1,0 +1,11 @@
+//! What the families are built of: linears with room for a low-rank adapter, norms, attention.
+
+mod adapter;
+mod attention;
+mod linear;
+mod norm;
+
+pub use adapter::{Adapter, LayerAdapter, LowRank, TARGETS};
+pub use attention::{Rotary, attend, causal_mask};
+pub use linear::Linear;
+pub use norm::{LayerNorm, RmsNorm};
