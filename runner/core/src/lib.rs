@@ -14,7 +14,9 @@
 pub mod artifact;
 pub mod diag;
 pub mod digest;
+pub mod graph;
 pub mod job;
 pub mod report;
+pub mod schema;
 pub mod stage;
 pub mod workflow;

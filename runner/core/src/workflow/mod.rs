@@ -5,9 +5,18 @@
 //! [`yaml`] (text → tree that remembers places) → [`params`] and [`expr`] (typed parameters, expressions over them) →
 //! [`check`] (a block against its JSON Schema) → [`paths`] (what may be read) → [`load`] (the whole way).
 
+pub(crate) mod assets;
+pub(crate) mod check;
+pub(crate) mod common;
+pub mod expr;
+pub(crate) mod fields;
+pub mod load;
+pub(crate) mod nodes;
 pub mod params;
 pub mod paths;
 pub mod registry;
+pub mod scalar;
+pub mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,6 +25,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use load::{Settings, declared_params, load, load_text};
 pub use registry::{AssetKind, Manifest, PluginManifests, Registry};
 
 use crate::artifact::{Form, KindName};

@@ -1,0 +1,191 @@
+//! `models:` and `plugins:`: heavy things named once. A model's entry is checked against its kind's schema, a plugin's manifest
+//! is read; nothing is opened or run.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::ResolvedAsset;
+use super::check::{Checked, Checker, Owner};
+use super::fields::{check_id, listed, mapping, word};
+use super::paths::Roots;
+use super::registry::Registry;
+use super::yaml::{Node, Place, Sink, Spanned};
+use crate::diag::{did_you_mean, nearest};
+use crate::stage::{Asset, Assets, mark};
+
+/// The named assets of a workflow.
+#[derive(Default)]
+pub(super) struct AssetTable {
+    entries: BTreeMap<String, Entry>,
+    used: RefCell<BTreeSet<String>>,
+}
+
+struct Entry {
+    at: Place,
+    /// `None`: something about it is wrong and has been reported.
+    usable: Option<Usable>,
+}
+
+struct Usable {
+    asset: Arc<Asset>,
+    checked: Checked,
+    config_schema: Option<Value>,
+}
+
+/// Why a name cannot stand in a field.
+pub(super) struct WrongName {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+    pub(super) defined: Option<Place>,
+}
+
+/// Returns the JSON Schema of an entry of `plugins:`.
+pub(crate) fn plugin_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": { "path": { "type": "string", (mark::PATH): "file", "description": "The component, relative to the workflow." } },
+        "required": ["path"],
+        "additionalProperties": false,
+    })
+}
+
+/// Reads `models:` and `plugins:`.
+pub(super) fn read(
+    models: Option<&Spanned<Node>>,
+    plugins: Option<&Spanned<Node>>,
+    registry: &Registry<'_>,
+    folder: &Path,
+    roots: &Roots,
+    sink: &mut Sink,
+) -> AssetTable {
+    let nothing = AssetTable::default();
+    let mut checker = Checker { sink, assets: &nothing, roots, folder };
+    let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+    let models = models.and_then(|tree| mapping(tree, "`models`", checker.sink)).unwrap_or_default();
+    for (name, tree) in models {
+        let named = check_id(name, "a model", false, checker.sink);
+        let usable = model(&mut checker, registry, name, tree).filter(|_| named);
+        entries.insert(name.value.clone(), Entry { at: name.at, usable });
+    }
+    let plugins = plugins.and_then(|tree| mapping(tree, "`plugins`", checker.sink)).unwrap_or_default();
+    for (name, tree) in plugins {
+        let named = check_id(name, "a plugin", false, checker.sink);
+        let usable = plugin(&mut checker, registry, name, tree).filter(|_| named);
+        if let Some(first) = entries.get(&name.value) {
+            let message = format!("`{}` already names a model", name.value);
+            checker.sink.push(checker.sink.error("E0407", name.at, message).related(first.at.span, "the model"));
+            continue;
+        }
+        entries.insert(name.value.clone(), Entry { at: name.at, usable });
+    }
+    AssetTable { entries, used: RefCell::default() }
+}
+
+fn model(checker: &mut Checker<'_>, registry: &Registry<'_>, name: &Spanned<String>, tree: &Spanned<Node>) -> Option<Usable> {
+    let entries = mapping(tree, &format!("model `{}`", name.value), checker.sink)?;
+    let Some(kind) = tree.get("kind") else {
+        let kinds = listed(registry.assets.iter().map(|kind| kind.name));
+        let message = format!("model `{}` needs `kind`", name.value);
+        checker.sink.push(checker.sink.error("E0202", name.at, message).help(format!("there are {kinds}")));
+        return None;
+    };
+    let word = word(kind, "a kind", checker.sink)?;
+    let Some(kind) = registry.asset(word.value) else {
+        let names = || registry.assets.iter().map(|kind| kind.name);
+        let help = did_you_mean(word.value, names()).unwrap_or_else(|| format!("there are {}", listed(names())));
+        let message = format!("there is no model kind `{}`", super::yaml::shortened(word.value));
+        checker.sink.push(checker.sink.error("E0402", word.at, message).help(help));
+        return None;
+    };
+    let own = entries.iter().filter(|(key, _)| key.value != "kind").cloned().collect();
+    let own = Spanned { at: tree.at, value: Node::Map(own) };
+    let owner = Owner { text: format!("model kind `{}`", kind.name), chosen: Some(word.at) };
+    let checked = checker.check((kind.schema)().as_value(), Some(&own), name.at, &owner).0?;
+    Some(Usable { asset: asset(name, kind.name.to_owned(), &checked), checked, config_schema: None })
+}
+
+fn plugin(checker: &mut Checker<'_>, registry: &Registry<'_>, name: &Spanned<String>, tree: &Spanned<Node>) -> Option<Usable> {
+    mapping(tree, &format!("plugin `{}`", name.value), checker.sink)?;
+    let owner = Owner { text: format!("plugin `{}`", name.value), chosen: None };
+    let checked = checker.check(&plugin_schema(), Some(tree), name.at, &owner).0?;
+    let path = checked.value.get("path").and_then(Value::as_str)?;
+    match registry.plugins.manifest(Path::new(path)) {
+        Ok(manifest) => {
+            let asset = asset(name, format!("plugin/{}", manifest.world), &checked);
+            Some(Usable { asset, checked, config_schema: Some(manifest.config_schema) })
+        }
+        Err(message) => {
+            let at = tree.get("path").map_or(name.at, |path| path.at);
+            checker.sink.push(checker.sink.error("E0406", at, message));
+            None
+        }
+    }
+}
+
+fn asset(name: &Spanned<String>, kind: String, checked: &Checked) -> Arc<Asset> {
+    Arc::new(Asset { name: name.value.clone(), kind, value: checked.value.clone() })
+}
+
+impl AssetTable {
+    /// Whether a name stands for an asset of a kind; counts it as used. `Err(None)`: it does, but is wrong in a reported way.
+    pub(super) fn named(&self, name: &str, kind: &str) -> Result<(), Option<WrongName>> {
+        self.used.borrow_mut().insert(name.to_owned());
+        let of_kind = || {
+            let right = |entry: &Entry| entry.usable.as_ref().is_some_and(|usable| usable.asset.kind == kind);
+            self.entries.iter().filter(move |(_, entry)| right(entry)).map(|(name, _)| name.as_str())
+        };
+        let offer = || match (nearest(name, of_kind()), of_kind().next()) {
+            (Some(near), _) => Some(format!("did you mean `{near}`?")),
+            (None, Some(_)) => Some(format!("there are {}", listed(of_kind()))),
+            (None, None) => None,
+        };
+        let section = if kind.starts_with("plugin/") { "plugins" } else { "models" };
+        match self.entries.get(name) {
+            None => Err(Some(WrongName {
+                code: "E0403",
+                message: format!("nothing in `{section}` is called `{}`", super::yaml::shortened(name)),
+                help: offer().or_else(|| Some(format!("add a `{kind}` to `{section}`"))),
+                defined: None,
+            })),
+            Some(Entry { usable: None, .. }) => Err(None),
+            Some(Entry { usable: Some(usable), at }) if usable.asset.kind != kind => Err(Some(WrongName {
+                code: "E0404",
+                message: format!("expected the name of a `{kind}`, but `{name}` is a `{}`", usable.asset.kind),
+                help: offer(),
+                defined: Some(*at),
+            })),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Returns the schema of a plugin's config, if the name stands for a usable plugin.
+    pub(super) fn config_schema(&self, name: &str) -> Option<&Value> {
+        self.entries.get(name)?.usable.as_ref()?.config_schema.as_ref()
+    }
+
+    /// Returns the usable assets as stages see them.
+    pub(super) fn usable(&self) -> Assets {
+        let usable = |(name, entry): (&String, &Entry)| Some((name.clone(), entry.usable.as_ref()?.asset.clone()));
+        self.entries.iter().filter_map(usable).collect()
+    }
+
+    /// Returns name and place of the assets that nothing named.
+    pub(super) fn unused(&self) -> Vec<(&str, Place)> {
+        let used = self.used.borrow();
+        self.entries.iter().filter(|(name, _)| !used.contains(*name)).map(|(name, entry)| (name.as_str(), entry.at)).collect()
+    }
+
+    /// Returns the assets of a workflow without errors.
+    pub(super) fn resolved(self) -> BTreeMap<String, ResolvedAsset> {
+        let resolve = |(name, entry): (String, Entry)| {
+            let Usable { asset, checked, .. } = entry.usable?;
+            Some((name, ResolvedAsset { asset, identity: checked.identity, marks: checked.marks, span: entry.at.span }))
+        };
+        self.entries.into_iter().filter_map(resolve).collect()
+    }
+}
