@@ -13,7 +13,7 @@ use order::{Scope, in_order};
 use typing::{Giver, Ports, Typing};
 
 use crate::diag::nearest;
-use crate::workflow::nodes::{Draft, DraftLoop, DraftWork, Reference};
+use crate::workflow::nodes::{Draft, DraftLoop, DraftWork, Named, Reference};
 use crate::workflow::registry::Registry;
 use crate::workflow::yaml::Sink;
 use crate::workflow::{Node, NodeWork, Skipped};
@@ -82,7 +82,7 @@ fn because(draft: &Draft, skipped: &[Skipped], first_output: &dyn Fn(&str) -> Op
         typing::is_skipped(skipped, &reference.node, output.as_deref())
     };
     let needed: Vec<&Reference> = match &draft.work {
-        DraftWork::Stage { needs, .. } => needs.iter().map(|(_, reference)| reference).collect(),
+        DraftWork::Stage { needs, .. } => references(needs).collect(),
         DraftWork::Loop(inner) => inner.over.iter().collect(),
         DraftWork::Broken => Vec::new(),
     };
@@ -148,7 +148,7 @@ fn outer_scope(drafts: &[Draft], names: &Names, sink: &mut Sink) -> Scope {
             }
         };
         match &draft.work {
-            DraftWork::Stage { needs, .. } => needs.iter().for_each(|(_, reference)| link(reference, sink)),
+            DraftWork::Stage { needs, .. } => references(needs).for_each(|reference| link(reference, sink)),
             DraftWork::Loop(inner) => {
                 inner.over.iter().for_each(|over| link(over, sink));
                 let body: Vec<String> = inner.body.iter().map(|stage| stage.id.value.clone()).collect();
@@ -171,7 +171,11 @@ fn body_references(inner: &DraftLoop) -> impl Iterator<Item = &Reference> {
         DraftWork::Stage { needs, .. } => needs.as_slice(),
         DraftWork::Loop(_) | DraftWork::Broken => &[],
     })
-    .map(|(_, reference)| reference)
+    .filter_map(|(_, reference)| reference.as_ref())
+}
+
+fn references(named: &[Named]) -> impl Iterator<Item = &Reference> {
+    named.iter().filter_map(|(_, reference)| reference.as_ref())
 }
 
 /// Returns the graph of a loop's body.
@@ -179,7 +183,7 @@ fn body_scope(inner: &DraftLoop) -> Scope {
     let mut scope = Scope::new(inner.body.iter().map(|stage| (stage.id.value.clone(), stage.id.at)));
     for (index, stage) in inner.body.iter().enumerate() {
         if let DraftWork::Stage { needs, .. } = &stage.work {
-            for (_, reference) in needs {
+            for reference in references(needs) {
                 scope.link(&reference.node, index, reference.at);
             }
         }

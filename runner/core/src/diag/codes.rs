@@ -35,7 +35,7 @@ pub static CODES: &[Code] = &[
     code("E0110", "cannot be read", "The file is missing, not readable, or not UTF-8 text."),
     // The shape of blocks.
     code("E0201", "unknown key", "Nothing here has this name. Unknown keys are errors, because a misspelt option that is ignored costs days."),
-    code("E0202", "missing key", "A key that has no default is not given."),
+    code("E0202", "missing key", "A key that has no default is not given. A wrong key beside it may be a misspelling of it."),
     code("E0203", "wrong type", "The value cannot be read as what its field takes. The field decides: `no` is text in a text field and a mistake in a bool field, where only `true` and `false` count."),
     code("E0204", "not one of the choices", "The field takes one of a few words, and this is not one of them."),
     code("E0205", "out of range", "The value lies outside the bounds of its field, or a list is shorter or longer than it may be."),

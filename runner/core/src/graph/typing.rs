@@ -7,7 +7,7 @@ use crate::artifact::{Form, KindName};
 use crate::diag::{did_you_mean, nearest};
 use crate::stage::{Slot, SlotKind, Stage, Work};
 use crate::workflow::fields::listed;
-use crate::workflow::nodes::{DraftLoop, DraftWork, Reference};
+use crate::workflow::nodes::{DraftLoop, DraftWork, Named, Reference};
 use crate::workflow::registry::Registry;
 use crate::workflow::yaml::{Place, Sink, Spanned};
 use crate::workflow::{Collect, Common, LoopNode, Need, Node, NodeWork, Origin, Port, Skipped, StageNode};
@@ -57,8 +57,8 @@ pub(super) fn is_skipped(skipped: &[Skipped], node: &str, output: Option<&str>) 
 
 impl Typing<'_, '_> {
     /// Returns a stage as a node; `None` if its ports are unknown.
-    pub(super) fn stage(&mut self, id: Spanned<String>, common: Common, stage: Option<StageNode>, needs: &[(Spanned<String>, Reference)], body: Option<&Body<'_>>) -> Option<Node> {
-        let flows: Vec<Option<Flow>> = needs.iter().map(|(_, reference)| self.flow(reference, body)).collect();
+    pub(super) fn stage(&mut self, id: Spanned<String>, common: Common, stage: Option<StageNode>, needs: &[Named], body: Option<&Body<'_>>) -> Option<Node> {
+        let flows: Vec<Option<Flow>> = needs.iter().map(|(_, reference)| self.flow(reference.as_ref()?, body)).collect();
         let stage = stage?;
         let slots = stage.stage.inputs();
         let mut connected: BTreeMap<&'static str, (Option<KindName>, Option<Need>)> = BTreeMap::new();
@@ -67,7 +67,7 @@ impl Typing<'_, '_> {
                 self.unknown_slot(name, &slots, stage.kind);
                 continue;
             };
-            let need = flow.map(|flow| {
+            let need = flow.zip(reference.as_ref()).map(|(flow, reference)| {
                 self.check_fit(slot, &flow, reference, stage.kind);
                 Need { slot: slot.name.to_owned(), from: flow.origin, kind: flow.kind, form: flow.form, span: reference.at.span }
             });
@@ -127,13 +127,14 @@ impl Typing<'_, '_> {
     }
 
     /// Names what of a loop is skipped, as it is seen from outside.
-    fn gone(&self, id: &Spanned<String>, carry: Option<&Reference>, collect: &[(Spanned<String>, Reference)], skipped: &[Skipped]) -> Vec<Skipped> {
+    fn gone(&self, id: &Spanned<String>, carry: Option<&Reference>, collect: &[Named], skipped: &[Skipped]) -> Vec<Skipped> {
         let id = &id.value;
         let mut gone: Vec<Skipped> = skipped.iter().map(|inner| Skipped { id: format!("{id}/{}", inner.id), because: inner.because.clone() }).collect();
         if let Some(carry) = carry.filter(|carry| is_skipped(skipped, &carry.node, None)) {
             gone.push(Skipped { id: id.clone(), because: format!("it carries `{}`, which is skipped", carry.node) });
         }
-        for (name, reference) in collect.iter().filter(|(_, reference)| is_skipped(skipped, &reference.node, None)) {
+        let collected = collect.iter().filter_map(|(name, reference)| Some((name, reference.as_ref()?)));
+        for (name, reference) in collected.filter(|(_, reference)| is_skipped(skipped, &reference.node, None)) {
             gone.push(Skipped { id: format!("{id}.{}", name.value), because: format!("it collects `{}`, which is skipped", reference.node) });
         }
         gone
@@ -295,10 +296,14 @@ impl Typing<'_, '_> {
     }
 
     /// Returns what a loop offers; `None` if some of it is unknown.
-    fn collect(&mut self, collect: &[(Spanned<String>, Reference)], body: &Body<'_>) -> (Option<Vec<Port>>, Vec<Collect>) {
+    fn collect(&mut self, collect: &[Named], body: &Body<'_>) -> (Option<Vec<Port>>, Vec<Collect>) {
         let mut ports: Option<Vec<Port>> = Some(Vec::new());
         let mut collected = Vec::new();
         for (name, reference) in collect {
+            let Some(reference) = reference else {
+                ports = None;
+                continue;
+            };
             let found = match (reference.node.as_str(), reference.output.as_deref()) {
                 ("loop", Some("final")) => body.state.map(|(kind, _)| (kind, Form::Rows, Collect::Final)),
                 (node, _) if body.ports.contains_key(node) => self.flow(reference, Some(body)).and_then(|flow| match flow.origin {

@@ -16,7 +16,7 @@ use super::paths::{Roots, tidy};
 use super::registry::Registry;
 use super::yaml::{self, FILE_BYTES_MAX, Node, Sink, Spanned};
 use super::{Common, ReportSpec, Skipped, Workflow};
-use crate::diag::{Diagnostic, Diagnostics, Severity, Source, Span, did_you_mean};
+use crate::diag::{Diagnostic, Diagnostics, Source, Span, did_you_mean};
 use crate::graph;
 
 /// The keys of a workflow.
@@ -92,7 +92,9 @@ fn resolve(sink: &mut Sink, folder: &Path, registry: &Registry<'_>, settings: &S
     let ids: Vec<String> = drafts.iter().map(|draft| draft.id.value.clone()).collect();
     let checked = graph::check(drafts, registry, sink);
     compare(&report, &ids, &checked.skipped, sink);
-    unused(&params, &assets, sink);
+    if !sink.found.has_errors() && !elsewhere.has_errors() {
+        unused(&params, &assets, sink);
+    }
     let workflow = Workflow {
         source: sink.source.clone(),
         name,
@@ -216,9 +218,6 @@ fn kept(names: Vec<Spanned<String>>, skipped: &[Skipped]) -> Vec<String> {
 
 /// Warns of what nothing names; only where everything else is right, for a mistake elsewhere may be the reason.
 fn unused(params: &Params, assets: &AssetTable, sink: &mut Sink) {
-    if sink.found.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-        return;
-    }
     let params = params.unused().map(|param| ("parameter", param.name.clone(), param.at));
     let assets = assets.unused().into_iter().map(|(name, at)| ("entry", name.to_owned(), at));
     for (what, name, at) in params.chain(assets).collect::<Vec<_>>() {

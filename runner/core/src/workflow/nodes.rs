@@ -36,7 +36,7 @@ pub(crate) enum DraftWork {
         /// `None`: something about it is wrong and has been reported; its ports are unknown.
         stage: Option<StageNode>,
         /// Slot → what it names.
-        needs: Vec<(Spanned<String>, Reference)>,
+        needs: Vec<Named>,
     },
     Loop(DraftLoop),
     /// Neither; reported.
@@ -49,8 +49,11 @@ pub(crate) struct DraftLoop {
     pub(crate) max_steps: u32,
     pub(crate) body: Vec<Draft>,
     pub(crate) carry: Option<Reference>,
-    pub(crate) collect: Vec<(Spanned<String>, Reference)>,
+    pub(crate) collect: Vec<Named>,
 }
+
+/// A slot or output and the reference given for it; `None` if that was wrong and has been reported.
+pub(crate) type Named = (Spanned<String>, Option<Reference>);
 
 /// `stage`, `stage.output`, `loop.state` or `loop.final`.
 #[derive(Debug, Clone)]
@@ -176,10 +179,9 @@ impl StageReader<'_, '_> {
         DraftWork::Loop(DraftLoop { over, max_steps, body, carry, collect })
     }
 
-    fn references(&mut self, tree: &Spanned<Node>, owner: &str) -> Vec<(Spanned<String>, Reference)> {
+    fn references(&mut self, tree: &Spanned<Node>, owner: &str) -> Vec<Named> {
         let entries = mapping(tree, owner, self.checker.sink).unwrap_or_default();
-        let entry = |(name, value): &(Spanned<String>, Spanned<Node>)| Some((name.clone(), self.reference(value)?));
-        entries.iter().filter_map(entry).collect()
+        entries.iter().map(|(name, value)| (name.clone(), self.reference(value))).collect()
     }
 
     fn reference(&mut self, tree: &Spanned<Node>) -> Option<Reference> {

@@ -375,10 +375,18 @@ fn syntax_error(source: &Arc<Source>, error: &granit_parser::ScanError, last: Sp
             return not_quoted(source, template, template_at(source, template.start));
         }
     }
+    use granit_parser::ErrorKind;
+    if matches!(error.kind(), ErrorKind::UnclosedQuotedScalar | ErrorKind::InvalidQuotedScalarIndent | ErrorKind::DocumentIndicatorInQuotedScalar)
+        && let Some(quote) = source.slice(Span { start: last.end, end: at + 1 }).find(['"', '\''])
+    {
+        let start = source.boundary(last.end) + quote;
+        let span = Span { start, end: start + 1 };
+        return Diagnostic::error("E0101", source, span, "the quote that opens here is not closed").help("close it on its line, or indent the lines it goes on");
+    }
     let (code, message) = match error.kind() {
-        granit_parser::ErrorKind::UnknownAnchor => ("E0106", "no anchor of this name stands before this alias".to_owned()),
-        granit_parser::ErrorKind::RecursionLimitExceeded => ("E0102", format!("nested deeper than {DEPTH_MAX} levels")),
-        granit_parser::ErrorKind::DirectiveDisallowed => ("E0105", "directives such as `%YAML` are not read".to_owned()),
+        ErrorKind::UnknownAnchor => ("E0106", "no anchor of this name stands before this alias".to_owned()),
+        ErrorKind::RecursionLimitExceeded => ("E0102", format!("nested deeper than {DEPTH_MAX} levels")),
+        ErrorKind::DirectiveDisallowed => ("E0105", "directives such as `%YAML` are not read".to_owned()),
         _ => ("E0101", error.info().trim_end_matches('.').to_owned()),
     };
     let end = source.text[source.boundary(at)..].chars().next().filter(|next| *next != '\n').map_or(at, |next| at + next.len_utf8());

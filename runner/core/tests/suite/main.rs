@@ -1,0 +1,7 @@
+//! The language of workflows, tested through data: every file below `tests/suite/language` at the repository's root holds cases
+//! of workflow text with the exact diagnostics expected, checked against a small registry of made-up kinds.
+//!
+//! `UPDATE=1 cargo test -p sentinel-core --test suite` rewrites the expectations; read the diff.
+
+mod cases;
+mod fakes;
