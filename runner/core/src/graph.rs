@@ -116,6 +116,9 @@ impl Names {
 
     /// Reports a reference to a stage that does not exist or cannot be seen.
     pub(crate) fn unknown(&self, reference: &Reference, seen: &[String], sink: &mut Sink) {
+        if sink.found.is_full() {
+            return sink.push(sink.error("E0501", reference.at, "there is no such stage"));
+        }
         let name = &reference.node;
         let diagnostic = match self.inside.get(name) {
             _ if name == "loop" => {

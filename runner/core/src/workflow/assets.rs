@@ -133,13 +133,15 @@ fn asset(name: &Spanned<String>, kind: String, checked: &Checked) -> Arc<Asset> 
 
 impl AssetTable {
     /// Whether a name stands for an asset of a kind; counts it as used. `Err(None)`: it does, but is wrong in a reported way.
-    pub(super) fn named(&self, name: &str, kind: &str) -> Result<(), Option<WrongName>> {
+    /// Advice costs time, so it is given on request.
+    pub(super) fn named(&self, name: &str, kind: &str, advise: bool) -> Result<(), Option<WrongName>> {
         self.used.borrow_mut().insert(name.to_owned());
         let of_kind = || {
             let right = |entry: &Entry| entry.usable.as_ref().is_some_and(|usable| usable.asset.kind == kind);
             self.entries.iter().filter(move |(_, entry)| right(entry)).map(|(name, _)| name.as_str())
         };
-        let offer = || match (nearest(name, of_kind()), of_kind().next()) {
+        let offer = || match (nearest(name, of_kind().filter(|_| advise)), of_kind().next()) {
+            _ if !advise => None,
             (Some(near), _) => Some(format!("did you mean `{near}`?")),
             (None, Some(_)) => Some(format!("there are {}", listed(of_kind()))),
             (None, None) => None,

@@ -29,7 +29,7 @@ pub use load::{Settings, declared_params, load, load_text};
 pub use registry::{AssetKind, Manifest, PluginManifests, Registry};
 
 use crate::artifact::{Form, KindName};
-use crate::diag::{Diagnostic, Source, Span};
+use crate::diag::{Diagnostic, Diagnostics, Source, Span};
 use crate::job::Exec;
 use crate::stage::{Asset, Assets, Stage};
 
@@ -250,6 +250,22 @@ impl Workflow {
     /// Returns the node with this id.
     pub fn node(&self, id: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// Returns an error for every path the workflow names that is not there, or is a file where a folder is needed or the reverse.
+    /// Loading does not look, so that a workflow can be checked where its data are not.
+    pub fn missing_paths(&self) -> Diagnostics {
+        let mut found = Diagnostics::default();
+        for (path, what, span) in self.paths() {
+            let message = match (std::fs::metadata(&path), what) {
+                (Err(error), _) => format!("`{}`: {error}", path.display()),
+                (Ok(there), MarkKind::Dir) if !there.is_dir() => format!("`{}` is a file, and a folder is needed", path.display()),
+                (Ok(there), MarkKind::File) if there.is_dir() => format!("`{}` is a folder, and a file is needed", path.display()),
+                (Ok(_), _) => continue,
+            };
+            found.push(Diagnostic::error("E0408", &self.source, span, message));
+        }
+        found
     }
 
     /// Returns every path the workflow names with the places of those marks: of assets first, then of stages and loop bodies.

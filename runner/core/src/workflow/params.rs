@@ -403,12 +403,13 @@ impl Params {
     }
 
     /// Returns what a name stands for in an expression, and counts it as used.
-    pub fn lookup(&self, name: &str) -> Lookup<'_> {
+    /// Advice on unknown names costs time, so it is given on request.
+    pub fn lookup(&self, name: &str, advise: bool) -> Lookup<'_> {
         self.used.borrow_mut().insert(name.to_owned());
         match self.values.get(name) {
             Some(Some(value)) => Lookup::Value(value),
             Some(None) => Lookup::Poisoned,
-            None => Lookup::Unknown(nearest(name, self.values.keys().map(String::as_str)).map(str::to_owned)),
+            None => Lookup::Unknown(nearest(name, self.values.keys().map(String::as_str).filter(|_| advise)).map(str::to_owned)),
         }
     }
 
@@ -438,7 +439,8 @@ impl Params {
                 }
             }
             Node::Scalar(scalar) if expr::is_expression(&scalar.text) => {
-                tree.value = match expr::evaluate(&scalar.text, &|name| self.lookup(name)) {
+                let advise = !sink.found.is_full();
+                tree.value = match expr::evaluate(&scalar.text, &|name| self.lookup(name, advise)) {
                     Ok(Some(value)) => Node::Value(value),
                     Ok(None) => Node::Poison,
                     Err(error) => {

@@ -89,7 +89,7 @@ pub fn read(sink: &mut Sink) -> Option<Spanned<Node>> {
     options.flow_nesting_limit = DEPTH_MAX + 1;
     options.block_nesting_limit = DEPTH_MAX + 1;
     let parser = Parser::new_from_str_with_options(&source.text, options);
-    let mut reader = Reader { parser, sink, anchors: BTreeMap::new(), cost: Cost::default(), aliases: 0, last: Span::at(0) };
+    let mut reader = Reader { parser, sink, anchors: BTreeMap::new(), read: Cost::default(), kept: Cost::default(), aliases: 0, last: Span::at(0) };
     reader.document().ok()
 }
 
@@ -113,7 +113,10 @@ struct Reader<'a> {
     parser: Parser<'a, granit_parser::StrInput<'a>>,
     sink: &'a mut Sink,
     anchors: BTreeMap<usize, Anchor>,
-    cost: Cost,
+    /// What the tree holds so far.
+    read: Cost,
+    /// What anchors hold for their aliases.
+    kept: Cost,
     aliases: usize,
     /// Where the last event stood.
     last: Span,
@@ -165,7 +168,7 @@ impl<'a> Reader<'a> {
         if depth > DEPTH_MAX {
             return self.stop("E0102", span, format!("nested deeper than {DEPTH_MAX} levels"), None);
         }
-        let before = self.cost;
+        let before = self.read;
         let at = Place { span, alias: None };
         let (value, end, below, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -189,9 +192,9 @@ impl<'a> Reader<'a> {
         };
         let tree = Spanned { at: Place { span: at.span.to(end), ..at }, value };
         if anchor != 0 {
-            // The copy an alias makes is paid when it is kept, too, so that nested anchors cost what they take.
-            let cost = Cost { nodes: self.cost.nodes - before.nodes, bytes: self.cost.bytes - before.bytes };
-            self.spend(cost, span)?;
+            let cost = Cost { nodes: self.read.nodes - before.nodes, bytes: self.read.bytes - before.bytes };
+            self.kept = Cost { nodes: self.kept.nodes + cost.nodes, bytes: self.kept.bytes + cost.bytes };
+            self.spend(Cost::default(), span)?;
             self.anchors.insert(anchor, Anchor { tree: tree.clone(), cost, depth: below });
         }
         Ok((tree, below))
@@ -324,12 +327,12 @@ impl<'a> Reader<'a> {
     }
 
     fn spend(&mut self, cost: Cost, span: Span) -> Result<(), Stopped> {
-        self.cost.nodes += cost.nodes;
-        self.cost.bytes += cost.bytes;
-        if self.cost.nodes > NODES_MAX {
+        self.read.nodes += cost.nodes;
+        self.read.bytes += cost.bytes;
+        if self.read.nodes + self.kept.nodes > NODES_MAX {
             return self.stop("E0102", span, format!("more than {NODES_MAX} values, copies made by aliases included"), None);
         }
-        if self.cost.bytes > SCALARS_BYTES_MAX {
+        if self.read.bytes + self.kept.bytes > SCALARS_BYTES_MAX {
             return self.stop("E0102", span, format!("more than {SCALARS_BYTES_MAX} bytes of scalars, copies made by aliases included"), None);
         }
         Ok(())

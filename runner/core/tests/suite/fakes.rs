@@ -26,7 +26,12 @@ static ASSETS: &[AssetKind] = &[
 
 /// Returns the registry.
 pub(crate) fn registry() -> Registry<'static> {
-    let stages: Vec<Box<dyn StageKind>> = vec![
+    let stages = kinds().into_iter().map(|kind| Box::new(kind) as Box<dyn StageKind>).collect();
+    Registry { stages, assets: ASSETS, kinds: KINDS, plugins: &Manifests }
+}
+
+fn kinds() -> Vec<Kind> {
+    vec![
         kind::<Grow>("grow", false, &[Slot::rows("texts", "texts"), Slot::rows("words", "words").optional()], &[Slot::rows("texts", "texts")]),
         kind::<Marking>("mark", false, &[Slot::rows("words", "words")], &[Slot::rows("marks", "marks")]),
         kind::<Pack>("pack", true, &[Slot::rows("words", "words"), Slot::files("extra", "bundle").optional()], &[Slot::files("bundle", "bundle")]),
@@ -34,15 +39,13 @@ pub(crate) fn registry() -> Registry<'static> {
         kind::<Shapes>("shapes", true, &[], &[Slot::rows("words", "words")]),
         kind::<Reading>("source", true, &[], &[Slot::rows("texts", "texts"), Slot::files("bundle", "bundle")]),
         kind::<Split>("split", false, &[Slot::rows("texts", "texts")], &[Slot::rows("words", "words")]),
-    ];
-    Registry { stages, assets: ASSETS, kinds: KINDS, plugins: &Manifests }
+    ]
 }
 
 const ANY: Slot = Slot { name: "records", kind: SlotKind::AnyRows, form: Form::Rows, optional: false, view: None };
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only the schema is looked at")]
 struct EngineEntry {
     /// Where it is.
     #[schemars(extend("x-sentinel-path" = "dir"))]
@@ -57,17 +60,15 @@ fn one() -> f32 {
     1.0
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only the schema is looked at")]
 struct TableEntry {
     #[schemars(extend("x-sentinel-path" = "file"))]
     path: String,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only the schema is looked at")]
 struct Reading {
     /// How many.
     #[schemars(range(min = 1, max = 1000))]
@@ -93,9 +94,8 @@ enum Mode {
     Shuffled,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only the schema is looked at")]
 struct Split {
     /// What does it.
     #[schemars(extend("x-sentinel-asset" = "engine"))]
@@ -129,9 +129,8 @@ impl JsonSchema for TableName {
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only the schema is looked at")]
 struct Marking {
     #[schemars(extend("x-sentinel-asset" = "plugin/marker"))]
     plugin: String,
@@ -139,9 +138,8 @@ struct Marking {
     config: Value,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only the schema is looked at")]
 struct Picking {
     #[schemars(extend("x-sentinel-asset" = "plugin/picker"))]
     plugin: String,
@@ -149,19 +147,18 @@ struct Picking {
     config: Value,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Grow {}
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only the schema is looked at")]
 struct Pack {
     #[serde(default)]
     layout: Option<Layout>,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Layout {
     rows: u16,
@@ -175,9 +172,8 @@ impl Default for Layout {
 }
 
 /// Every shape a configuration can have.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only the schema is looked at")]
 struct Shapes {
     #[serde(default)]
     shape: Option<Shape>,
@@ -195,17 +191,15 @@ struct Shapes {
     any: Value,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-#[expect(dead_code, reason = "only the schema is looked at")]
 enum Shape {
     Circle { radius: f64 },
     Box { width: f64, height: f64 },
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only the schema is looked at")]
 enum Either {
     Count(u32),
     Words(Vec<String>),
@@ -218,13 +212,14 @@ struct Kind {
     inputs: &'static [Slot],
     outputs: &'static [Slot],
     schema: fn() -> Schema,
-    parse: fn(Value) -> Result<(), String>,
+    /// Reads a `with:` block into its config and writes it again, defaults and all.
+    canonical: fn(Value) -> Result<Value, String>,
 }
 
-fn kind<C: JsonSchema + for<'d> Deserialize<'d>>(name: &'static str, whole: bool, inputs: &[Slot], outputs: &[Slot]) -> Box<dyn StageKind> {
-    let parse = |with| serde_json::from_value::<C>(with).map(drop).map_err(|error| error.to_string());
+fn kind<C: JsonSchema + Serialize + for<'d> Deserialize<'d>>(name: &'static str, whole: bool, inputs: &[Slot], outputs: &[Slot]) -> Kind {
+    let canonical = |with| serde_json::from_value::<C>(with).and_then(serde_json::to_value).map_err(|error| error.to_string());
     let (inputs, outputs) = (inputs.to_vec().leak(), outputs.to_vec().leak());
-    Box::new(Kind { name, whole, inputs, outputs, schema: || schema_for!(C), parse })
+    Kind { name, whole, inputs, outputs, schema: || schema_for!(C), canonical }
 }
 
 impl StageKind for Kind {
@@ -242,9 +237,14 @@ impl StageKind for Kind {
             return Err(vec![ConfigError { pointer: "/note".to_owned(), message: "this note is refused".to_owned(), hint: Some("write another".to_owned()) }]);
         }
         // What passes the check parses: anything else is a hole in the check.
-        (self.parse)(with.clone()).unwrap_or_else(|error| panic!("`{}` passed the check but not serde: {error}: {with}", self.name));
+        (self.canonical)(with.clone()).unwrap_or_else(|error| panic!("`{}` passed the check but not serde: {error}: {with}", self.name));
         Ok(Box::new(Made { inputs: self.inputs, outputs: self.outputs, whole: self.whole }))
     }
+}
+
+/// Returns what a stage kind makes of a `with:` block, defaults and all.
+pub(crate) fn canonical(kind: &str, with: &Value) -> Result<Value, String> {
+    (kinds().iter().find(|entry| entry.name == kind).unwrap().canonical)(with.clone())
 }
 
 struct Made {

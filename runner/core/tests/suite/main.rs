@@ -5,3 +5,6 @@
 
 mod cases;
 mod fakes;
+mod hostile;
+mod mutations;
+mod outputs;

@@ -283,7 +283,8 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// Returns the name of an asset that stands in a marked field.
     fn asset(&mut self, kind: &str, name: &str, node: &Spanned<Node>, pointer: &str) -> Option<Value> {
-        match self.checker.assets.named(name, kind) {
+        let advise = !self.checker.sink.found.is_full();
+        match self.checker.assets.named(name, kind, advise) {
             Ok(()) => {
                 self.marks.push(Mark { pointer: pointer.to_owned(), what: MarkKind::Asset, span: node.at.span });
                 Some(Value::String(name.to_owned()))
