@@ -62,6 +62,9 @@ pub struct Asset {
     pub value: Value,
 }
 
+/// The name of the output in which a stage tells what it left out: rows with a `reason`, which runs and reports count by reason.
+pub const DROPPED: &str = "dropped";
+
 /// One named, typed end of an edge.
 #[derive(Debug, Clone)]
 pub struct Slot {
@@ -202,8 +205,8 @@ pub struct WholeInputs {
 /// One output of a whole stage.
 #[derive(Debug, Clone)]
 pub enum WholeOutput {
-    /// Rows that become root records: each carries a distinct `id`.
-    Rows(Rows),
+    /// Units in record order, each with its rows; the ids are distinct, and become those of the root records.
+    Rows(Vec<(Arc<str>, Rows)>),
     /// Files, already put into the store through the job.
     Files(FileSet),
 }

@@ -9,7 +9,7 @@ pub mod records;
 
 use sentinel_core::artifact::{Form, KindInfo};
 
-use records::{Caption, Description, Detection, Dialogue, Measurement, Mention, Pair, Sentence, Verdict};
+use records::{Caption, Description, Detection, Dialogue, Dropped, Measurement, Mention, Pair, Sentence, Verdict};
 
 /// Every artifact kind, sorted by name.
 pub static KINDS: &[KindInfo] = &[
@@ -20,10 +20,13 @@ pub static KINDS: &[KindInfo] = &[
     files("dataset", "records written in another program's format"),
     KindInfo {
         ends_loop: Some(Description::row_ends_loop),
-        ..rows("descriptions", "a picture, a question, and the description grown so far", || schemars::schema_for!(Description))
+        ..rows("descriptions", "a picture, a question, and the description grown so far", || {
+            schemars::schema_for!(Description)
+        })
     },
     rows("detections", "boxes one detector found in a picture", || schemars::schema_for!(Detection)),
     rows("dialogues", "a question about a picture and its answer", || schemars::schema_for!(Dialogue)),
+    rows("drops", "a record that was left out", || schemars::schema_for!(Dropped)),
     rows("measurements", "a named number", || schemars::schema_for!(Measurement)),
     rows("mentions", "an object named in a sentence", || schemars::schema_for!(Mention)),
     rows("pairs", "a chosen and a rejected sentence in the same context", || schemars::schema_for!(Pair)),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Exec;
 use sentinel_core::stage::Fault;
+use serde::{Deserialize, Serialize};
 
 use crate::records::{Dialogue, FoundBox, Mention, Pair, Sentence};
 
@@ -20,6 +21,8 @@ pub trait Engines: Send + Sync {
     fn extractor(&self, plugin: &PluginSpec) -> Result<Arc<dyn Extractor>, EngineError>;
     /// Opens a filter plugin.
     fn filter(&self, plugin: &PluginSpec) -> Result<Arc<dyn Filter>, EngineError>;
+    /// Returns over what a filter plugin decides, as its manifest says; nothing is run.
+    fn filter_scope(&self, plugin: &PluginSpec) -> Result<FilterScope, EngineError>;
     /// Opens a converter plugin.
     fn converter(&self, plugin: &PluginSpec) -> Result<Arc<dyn Converter>, EngineError>;
     /// Returns the trainer.
@@ -228,8 +231,6 @@ pub trait Extractor: Send + Sync {
 
 /// Decides which records stay.
 pub trait Filter: Send + Sync {
-    /// Whether the plugin judges one unit at a time or the whole set.
-    fn scope(&self) -> FilterScope;
     /// Answers each unit: for each of its rows (canonical JSON), keep or why not.
     fn keep(&self, config: &str, units: &[Vec<&str>]) -> Result<Vec<PerRecord<Vec<Kept>>>, EngineError>;
 }
@@ -364,7 +365,7 @@ pub struct Optimisation {
 }
 
 /// What training tells when it is done: one entry an optimiser step.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainLog {
     /// Names of the readings, for example `loss`, `margin`, `accuracy`, `learning_rate`, `gradient_norm`.
     pub readings: Vec<String>,

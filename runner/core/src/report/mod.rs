@@ -11,7 +11,8 @@ use crate::stage::StageError;
 
 /// A stage's kept inputs and outputs, for its widgets.
 pub trait ReportIo {
-    /// Units of an input or output slot in record order; inside a loop, in (record, step) order.
+    /// Units of an input or output slot in record order; inside a loop, in (record, step) order. Rows are whole, whatever the
+    /// slot's view: a report may show more than the result depended on. An unconnected slot has no units.
     fn rows(&self, slot: &str) -> Result<Vec<ReportUnit>, StageError>;
     /// Files of an input or output slot.
     fn files(&self, slot: &str) -> Result<Option<Arc<FileSet>>, StageError>;

@@ -26,7 +26,7 @@ pub struct Description {
     /// Verdicts of earlier steps; an object once decided is not asked again.
     #[serde(default)]
     pub memory: Memory,
-    /// Set when the description is complete and leaves the loop.
+    /// Set when the description is complete and leaves the loop; a description that leaves it without was cut at the step limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
 }
@@ -51,8 +51,6 @@ pub enum End {
     Finished,
     /// No sentence fit to extend the context was left.
     NothingTruthful,
-    /// The loop's step limit was reached.
-    Cut,
 }
 
 impl Description {

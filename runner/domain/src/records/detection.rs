@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Detection {
-    /// The detector's name in the workflow.
+    /// The detector's family, numbered from the second of a family on: `yolo`, `yolo-2`.
     pub detector: String,
     /// The names it can see at all; `None` for an open vocabulary, where every asked phrase was looked for.
     pub vocabulary: Option<Vec<String>>,

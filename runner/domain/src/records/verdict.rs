@@ -11,9 +11,11 @@ pub struct Verdict {
     pub name: String,
     /// What was decided.
     pub standing: Standing,
-    /// Detectors that found it, sorted.
+    /// The candidate sentences of this step that name it, ascending.
+    pub candidates: Vec<u32>,
+    /// Detectors that found it, in their order; none when it was decided at an earlier step.
     pub found_by: Vec<String>,
-    /// Detectors that know it and did not find it, sorted.
+    /// Detectors that know it and did not find it, in their order; none when it was decided at an earlier step.
     pub missed_by: Vec<String>,
 }
 
