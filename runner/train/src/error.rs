@@ -1,0 +1,36 @@
+//! Why training stopped.
+
+use std::path::PathBuf;
+
+/// Why training stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+    /// The loss is no longer a number; the data or the learning rate is to blame.
+    #[error("the loss is {loss} at step {step}; a lower learning rate may help")]
+    Diverged {
+        /// The optimiser step, from 0.
+        step: u32,
+        /// The value.
+        loss: f64,
+    },
+    /// A file cannot be written or read.
+    #[error("`{path}`: {message}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        message: String,
+    },
+    /// A row that cannot be trained on.
+    #[error("{0}")]
+    Row(String),
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] sentinel_models::ModelError),
+    /// The tensor library failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
