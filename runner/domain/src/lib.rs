@@ -4,6 +4,8 @@
 //! `with:` blocks). [`KINDS`] is the one list of artifact kinds.
 
 pub mod config;
+#[cfg(feature = "fakes")]
+pub mod fakes;
 pub mod ports;
 pub mod records;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Exec;
-use sentinel_core::stage::Fault;
+use sentinel_core::stage::{Fault, StageError};
 use serde::{Deserialize, Serialize};
 
 use crate::records::{Dialogue, FoundBox, Mention, Pair, Sentence};
@@ -107,6 +107,16 @@ pub enum EngineError {
     /// The outside world failed: I/O, memory, a deadline. May pass.
     #[error("{0}")]
     World(String),
+}
+
+impl From<EngineError> for StageError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Cancelled => Self::Cancelled,
+            EngineError::Refused(message) => Self::Refused(message),
+            EngineError::World(message) => Self::World(message, None),
+        }
+    }
 }
 
 /// The answer for one record: its own fault costs only itself.

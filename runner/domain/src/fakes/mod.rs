@@ -1,0 +1,8 @@
+//! Scripted engines and a job in memory: stages, loops, plans and validation are tested with them in milliseconds. Nothing
+//! here looks at a picture or runs a model; what a fake answers is what its script says.
+
+mod engines;
+mod job;
+
+pub use engines::{FakeDetector, FakeEngines, FakeFilter, FakeVlm, LineConverter, NoEngines, PatternScenes, RecordingTrainer, Speech, WordExtractor};
+pub use job::MemoryJob;
