@@ -216,7 +216,8 @@ impl Diagnostics {
     /// Returns them ordered by source and place.
     #[must_use]
     pub fn sorted(mut self) -> Self {
-        self.list.sort_by(|a, b| (&a.source.path, a.primary.span, a.code).cmp(&(&b.source.path, b.primary.span, b.code)));
+        self.list
+            .sort_by(|a, b| (&a.source.path, a.primary.span, a.code).cmp(&(&b.source.path, b.primary.span, b.code)));
         self
     }
 }

@@ -37,7 +37,9 @@ pub(crate) fn check(drafts: Vec<Draft>, registry: &Registry<'_>, sink: &mut Sink
         let (id, at) = (draft.id.value.clone(), draft.id.at);
         let because = because(&draft, &checked.skipped, &|node| typing.first_output(node, None));
         let (node, body_skipped) = match draft.work {
-            DraftWork::Stage { stage, needs } => (typing.stage(draft.id, draft.common, stage, &needs, None), Vec::new()),
+            DraftWork::Stage { stage, needs } => {
+                (typing.stage(draft.id, draft.common, stage, &needs, None), Vec::new())
+            }
             DraftWork::Loop(inner) => {
                 let order = in_order(&body_scope(&inner), typing.sink);
                 let outer_skipped = std::mem::take(&mut checked.skipped);
@@ -48,7 +50,8 @@ pub(crate) fn check(drafts: Vec<Draft>, registry: &Registry<'_>, sink: &mut Sink
             DraftWork::Broken => (None, Vec::new()),
         };
         typing.outer.insert(id.clone(), Giver { at, ports: node.as_ref().map(|node| node.outputs.clone()) });
-        let because = because.or_else(|| body_skipped.iter().find(|skipped| skipped.id == id).map(|skipped| skipped.because.clone()));
+        let because = because
+            .or_else(|| body_skipped.iter().find(|skipped| skipped.id == id).map(|skipped| skipped.because.clone()));
         match because {
             Some(because) => checked.skipped.push(Skipped { id, because }),
             None => {
@@ -63,7 +66,8 @@ pub(crate) fn check(drafts: Vec<Draft>, registry: &Registry<'_>, sink: &mut Sink
 /// Returns a node that no longer offers what it would collect from skipped stages.
 fn without(mut node: Node, skipped: &[Skipped]) -> Node {
     if let NodeWork::Loop(inner) = &mut node.work {
-        let made: Vec<bool> = node.outputs.iter().map(|port| !typing::is_skipped(skipped, &node.id, Some(&port.name))).collect();
+        let made: Vec<bool> =
+            node.outputs.iter().map(|port| !typing::is_skipped(skipped, &node.id, Some(&port.name))).collect();
         let mut ports = made.iter();
         node.outputs.retain(|_| ports.next() == Some(&true));
         let mut entries = made.iter();
@@ -86,7 +90,10 @@ fn because(draft: &Draft, skipped: &[Skipped], first_output: &dyn Fn(&str) -> Op
         DraftWork::Loop(inner) => inner.over.iter().collect(),
         DraftWork::Broken => Vec::new(),
     };
-    needed.into_iter().find(|reference| hangs(reference)).map(|reference| format!("it needs `{}`, which is skipped", reference.node))
+    needed
+        .into_iter()
+        .find(|reference| hangs(reference))
+        .map(|reference| format!("it needs `{}`, which is skipped", reference.node))
 }
 
 /// Where every id stands: outside, or in which loop.
@@ -123,17 +130,28 @@ impl Names {
         let diagnostic = match self.inside.get(name) {
             _ if name == "loop" => {
                 let written = reference.output.as_deref().unwrap_or("");
-                let help = "`loop.state` is what a stage in a loop's body may need; `loop.final` is what a loop may collect";
+                let help =
+                    "`loop.state` is what a stage in a loop's body may need; `loop.final` is what a loop may collect";
                 sink.error("E0510", reference.at, format!("there is no `loop.{written}` here")).help(help)
             }
             Some(inner) => {
                 let output = reference.output.as_deref().map(|output| format!(".{output}")).unwrap_or_default();
-                let help = format!("let the loop offer it: `collect: {{{name}: {name}{output}}}`, and need `{inner}.{name}`");
-                sink.error("E0501", reference.at, format!("`{name}` stands in the loop `{inner}` and cannot be seen from here")).help(help)
+                let help =
+                    format!("let the loop offer it: `collect: {{{name}: {name}{output}}}`, and need `{inner}.{name}`");
+                sink.error(
+                    "E0501",
+                    reference.at,
+                    format!("`{name}` stands in the loop `{inner}` and cannot be seen from here"),
+                )
+                .help(help)
             }
             None => {
                 let near = nearest(name, seen.iter().map(String::as_str));
-                let diagnostic = sink.error("E0501", reference.at, format!("there is no stage `{}`", crate::workflow::yaml::shortened(name)));
+                let diagnostic = sink.error(
+                    "E0501",
+                    reference.at,
+                    format!("there is no stage `{}`", crate::workflow::yaml::shortened(name)),
+                );
                 diagnostic.label("no such stage").maybe_help(near.map(|near| format!("did you mean `{near}`?")))
             }
         };
@@ -170,11 +188,14 @@ fn outer_scope(drafts: &[Draft], names: &Names, sink: &mut Sink) -> Scope {
 }
 
 fn body_references(inner: &DraftLoop) -> impl Iterator<Item = &Reference> {
-    inner.body.iter().flat_map(|stage| match &stage.work {
-        DraftWork::Stage { needs, .. } => needs.as_slice(),
-        DraftWork::Loop(_) | DraftWork::Broken => &[],
-    })
-    .filter_map(|(_, reference)| reference.as_ref())
+    inner
+        .body
+        .iter()
+        .flat_map(|stage| match &stage.work {
+            DraftWork::Stage { needs, .. } => needs.as_slice(),
+            DraftWork::Loop(_) | DraftWork::Broken => &[],
+        })
+        .filter_map(|(_, reference)| reference.as_ref())
 }
 
 fn references(named: &[Named]) -> impl Iterator<Item = &Reference> {

@@ -53,14 +53,24 @@ pub fn record(kind: &KindInfo) -> Option<Value> {
     Some(schema)
 }
 
-/// Returns a schema as the text of a file.
-pub fn to_text(schema: &Value) -> String {
-    format!("{schema:#}\n")
+/// Returns the generated files of the folder `schemas`: relative path and text, sorted.
+pub fn files(registry: &Registry<'_>) -> Vec<(String, String)> {
+    let text = |schema: &Value| format!("{schema:#}\n");
+    let records =
+        registry.kinds.iter().filter_map(|kind| Some((format!("records/{}.json", kind.name), text(&record(kind)?))));
+    let mut files: Vec<(String, String)> = records.collect();
+    files.push(("workflow.json".to_owned(), text(&workflow(registry))));
+    files.sort();
+    files
 }
 
 fn properties(registry: &Registry<'_>) -> Value {
     let ids = json!({ "pattern": ID_PATTERN });
-    let models: Vec<Value> = registry.assets.iter().map(|kind| chosen("kind", kind.name, json!({ "$ref": format!("#/$defs/{}", model_name(kind.name)) }))).collect();
+    let models: Vec<Value> = registry
+        .assets
+        .iter()
+        .map(|kind| chosen("kind", kind.name, json!({ "$ref": format!("#/$defs/{}", model_name(kind.name)) })))
+        .collect();
     let kinds: Vec<&str> = registry.assets.iter().map(|kind| kind.name).collect();
     let summaries: Vec<&str> = registry.assets.iter().map(|kind| kind.summary).collect();
     json!({
@@ -117,8 +127,12 @@ fn model(kind: &AssetKind) -> Value {
 fn stage(kinds: &[Box<dyn StageKind + '_>], may_loop: bool) -> Value {
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
     let summaries: Vec<&str> = kinds.iter().map(|kind| kind.summary()).collect();
-    let with = |kind: &Box<dyn StageKind + '_>| {
-        chosen("kind", kind.name(), json!({ "properties": { "with": { "$ref": format!("#/$defs/{}", with_name(kind.name())) } } }))
+    let with = |kind: &dyn StageKind| {
+        let mut then = json!({ "properties": { "with": { "$ref": format!("#/$defs/{}", with_name(kind.name())) } } });
+        if kind.schema().get("required").and_then(Value::as_array).is_some_and(|keys| !keys.is_empty()) {
+            then["required"] = json!(["with"]);
+        }
+        chosen("kind", kind.name(), then)
     };
     let references = json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/reference" }, "description": "Input slot → `stage` or `stage.output`." });
     let mut properties = json!({
@@ -133,9 +147,12 @@ fn stage(kinds: &[Box<dyn StageKind + '_>], may_loop: bool) -> Value {
             properties.insert("loop".into(), json!({ "$ref": "#/$defs/loop" }));
         }
     }
-    let mut stage = json!({ "type": "object", "additionalProperties": false, "properties": properties, "allOf": kinds.iter().map(with).collect::<Vec<_>>() });
-    stage[if may_loop { "oneOf" } else { "anyOf" }] =
-        if may_loop { json!([{ "required": ["kind"] }, { "required": ["loop"] }]) } else { json!([{ "required": ["kind"] }]) };
+    let mut stage = json!({ "type": "object", "additionalProperties": false, "properties": properties, "allOf": kinds.iter().map(|kind| with(kind.as_ref())).collect::<Vec<_>>() });
+    stage[if may_loop { "oneOf" } else { "anyOf" }] = if may_loop {
+        json!([{ "required": ["kind"] }, { "required": ["loop"] }])
+    } else {
+        json!([{ "required": ["kind"] }])
+    };
     stage
 }
 
@@ -179,9 +196,17 @@ fn embedded(schema: &Value, name: &str) -> Value {
             for (key, value) in object {
                 let value = match (key.as_str(), value) {
                     ("$schema" | "title" | "format", _) => continue,
-                    ("$ref", Value::String(target)) => json!(target.replace("#/$defs/", &format!("#/$defs/{name}/$defs/"))),
-                    ("properties" | "$defs", Value::Object(below)) => below.iter().map(|(key, value)| (key.clone(), embedded(value, name))).collect::<Map<_, _>>().into(),
-                    ("default" | "enum" | "const" | "required" | "examples", _) => value.clone(),
+                    ("$ref", Value::String(target)) => {
+                        json!(target.replace("#/$defs/", &format!("#/$defs/{name}/$defs/")))
+                    }
+                    ("properties" | "$defs", Value::Object(below)) => below
+                        .iter()
+                        .map(|(key, value)| (key.clone(), embedded(value, name)))
+                        .collect::<Map<_, _>>()
+                        .into(),
+                    ("oneOf", Value::Array(words)) if words.iter().all(is_word) => value.clone(),
+                    ("default", _) => short(value),
+                    ("enum" | "const" | "required" | "examples", _) => value.clone(),
                     _ => embedded(value, name),
                 };
                 own.insert(key.clone(), value);
@@ -199,6 +224,12 @@ fn embedded(schema: &Value, name: &str) -> Value {
 /// Lets a typed scalar be an expression, too. Texts take one anyway; a `const` tells variants apart and is written out.
 fn leaf(schema: Value) -> Value {
     let Value::Object(mut object) = schema else { return schema };
+    if let Some(Value::Array(words)) = object.get_mut("oneOf")
+        && words.iter().all(is_word)
+    {
+        words.push(json!({ "$ref": "#/$defs/expression" }));
+        return Value::Object(object);
+    }
     let typed = |kind: &Value| matches!(kind.as_str(), Some("integer" | "number" | "boolean"));
     let needs_it = match object.get("type") {
         Some(Value::Array(kinds)) => kinds.iter().any(typed) && !kinds.contains(&json!("string")),
@@ -216,6 +247,25 @@ fn leaf(schema: Value) -> Value {
     Value::Object(outside)
 }
 
+/// Whether a branch is a word or a few, as the documented variants of an enum are.
+fn is_word(branch: &Value) -> bool {
+    branch.get("const").is_some() || branch.get("enum").is_some()
+}
+
+/// Returns a default with single-precision numbers as people write them: `0.7`, not `0.699999988079071`.
+fn short(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => {
+            let single = number.as_f64().filter(|_| number.is_f64()).filter(|value| f64::from(*value as f32) == *value);
+            let short = single.and_then(|value| (value as f32).to_string().parse::<f64>().ok());
+            short.map_or_else(|| value.clone(), Value::from)
+        }
+        Value::Array(items) => items.iter().map(short).collect(),
+        Value::Object(object) => object.iter().map(|(key, value)| (key.clone(), short(value))).collect(),
+        other => other.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,15 +274,19 @@ mod tests {
     fn typed_scalars_take_expressions_and_keep_their_documentation() {
         let schema = json!({ "type": "object", "properties": {
             "n": { "type": "integer", "description": "Candidates.", "default": 10 },
+            "heat": { "type": "number", "format": "float", "default": 0.7_f32 },
+            "mode": { "oneOf": [{ "enum": ["a", "b"] }, { "const": "c", "description": "The third." }] },
             "name": { "type": "string" },
-            "lora": { "$ref": "#/$defs/Lora" },
-        }, "$defs": { "Lora": { "type": "object", "properties": {} } } });
+            "layout": { "$ref": "#/$defs/Layout" },
+        }, "$defs": { "Layout": { "type": "object", "properties": {} } } });
         let embedded = embedded(&schema, "with-x");
         let n = &embedded["properties"]["n"];
         assert_eq!((&n["description"], &n["default"]), (&json!("Candidates."), &json!(10)));
         assert_eq!(n["anyOf"], json!([{ "type": "integer" }, { "$ref": "#/$defs/expression" }]));
+        assert_eq!(embedded["properties"]["heat"]["default"], json!(0.7));
+        assert_eq!(embedded["properties"]["mode"]["oneOf"][2], json!({ "$ref": "#/$defs/expression" }));
         assert_eq!(embedded["properties"]["name"], json!({ "type": "string" }));
-        assert_eq!(embedded["properties"]["lora"]["$ref"], "#/$defs/with-x/$defs/Lora");
+        assert_eq!(embedded["properties"]["layout"]["$ref"], "#/$defs/with-x/$defs/Layout");
         assert_eq!(embedded["additionalProperties"], json!(false));
     }
 }

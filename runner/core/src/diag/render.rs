@@ -22,10 +22,15 @@ fn one_human(diagnostic: &Diagnostic, colour: bool) -> String {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let own = snippet(&diagnostic.source).annotation(annotation(AnnotationKind::Primary, &diagnostic.source, &diagnostic.primary));
+    let own = snippet(&diagnostic.source).annotation(annotation(
+        AnnotationKind::Primary,
+        &diagnostic.source,
+        &diagnostic.primary,
+    ));
     let near = diagnostic.related.iter().filter(|label| label.source.is_none());
     let own = own.annotations(near.map(|label| annotation(AnnotationKind::Context, &diagnostic.source, label)));
-    let mut group = Group::with_title(level.primary_title(diagnostic.message.as_str()).id(diagnostic.code)).element(own);
+    let mut group =
+        Group::with_title(level.primary_title(diagnostic.message.as_str()).id(diagnostic.code)).element(own);
     for label in &diagnostic.related {
         if let Some(source) = &label.source {
             group = group.element(snippet(source).annotation(annotation(AnnotationKind::Context, source, label)));
@@ -73,8 +78,11 @@ pub fn json(diagnostics: &Diagnostics) -> Value {
 }
 
 fn one_json(diagnostic: &Diagnostic) -> Value {
-    let related: Vec<Value> =
-        diagnostic.related.iter().map(|label| place(label.source.as_ref().unwrap_or(&diagnostic.source), label)).collect();
+    let related: Vec<Value> = diagnostic
+        .related
+        .iter()
+        .map(|label| place(label.source.as_ref().unwrap_or(&diagnostic.source), label))
+        .collect();
     json!({
         "code": diagnostic.code,
         "severity": diagnostic.severity,

@@ -18,7 +18,12 @@ pub fn text(workflow: &Workflow) -> String {
 
 fn text_node(lines: &mut String, node: &Node, depth: usize) {
     let indent = "  ".repeat(depth);
-    let needs: Vec<String> = node.needs.iter().filter(|need| !need.slot.is_empty()).map(|need| format!("{} ← {}", need.slot, origin(&need.from))).collect();
+    let needs: Vec<String> = node
+        .needs
+        .iter()
+        .filter(|need| !need.slot.is_empty())
+        .map(|need| format!("{} ← {}", need.slot, origin(&need.from)))
+        .collect();
     let offers: Vec<&str> = node.outputs.iter().map(|port| port.name.as_str()).collect();
     let needs = if needs.is_empty() { String::new() } else { format!("  ({})", needs.join(", ")) };
     let offers = if offers.is_empty() { String::new() } else { format!("  → {}", offers.join(", ")) };
@@ -43,7 +48,13 @@ pub fn mermaid(workflow: &Workflow) -> String {
                 let _ = writeln!(lines, "  subgraph {}[\"{}: {}\"]", key(None, &node.id), node.id, what(node));
                 let _ = writeln!(lines, "    {}([\"loop.state\"])", key(Some(&node.id), "loop"));
                 for stage in &inner.body {
-                    let _ = writeln!(lines, "    {}[\"{}<br/><i>{}</i>\"]", key(Some(&node.id), &stage.id), stage.id, what(stage));
+                    let _ = writeln!(
+                        lines,
+                        "    {}[\"{}<br/><i>{}</i>\"]",
+                        key(Some(&node.id), &stage.id),
+                        stage.id,
+                        what(stage)
+                    );
                 }
                 lines.push_str("  end\n");
             }
@@ -65,10 +76,22 @@ pub fn dot(workflow: &Workflow) -> String {
                 let _ = writeln!(lines, "  {} [label=\"{}\\n{}\"];", key(None, &node.id), node.id, what(node));
             }
             NodeWork::Loop(inner) => {
-                let _ = writeln!(lines, "  subgraph cluster_{} {{\n    label=\"{}: {}\";", key(None, &node.id), node.id, what(node));
+                let _ = writeln!(
+                    lines,
+                    "  subgraph cluster_{} {{\n    label=\"{}: {}\";",
+                    key(None, &node.id),
+                    node.id,
+                    what(node)
+                );
                 let _ = writeln!(lines, "    {} [label=\"loop.state\", shape=ellipse];", key(Some(&node.id), "loop"));
                 for stage in &inner.body {
-                    let _ = writeln!(lines, "    {} [label=\"{}\\n{}\"];", key(Some(&node.id), &stage.id), stage.id, what(stage));
+                    let _ = writeln!(
+                        lines,
+                        "    {} [label=\"{}\\n{}\"];",
+                        key(Some(&node.id), &stage.id),
+                        stage.id,
+                        what(stage)
+                    );
                 }
                 lines.push_str("  }\n");
             }
@@ -96,7 +119,12 @@ fn edges(workflow: &Workflow) -> Vec<Edge> {
         match &node.work {
             NodeWork::Stage(_) => edges.extend(node.needs.iter().filter_map(|need| edge(workflow, node, None, need))),
             NodeWork::Loop(inner) => {
-                edges.extend(node.needs.iter().filter(|need| !need.slot.is_empty()).filter_map(|need| edge(workflow, node, None, need)));
+                edges.extend(
+                    node.needs
+                        .iter()
+                        .filter(|need| !need.slot.is_empty())
+                        .filter_map(|need| edge(workflow, node, None, need)),
+                );
                 for stage in &inner.body {
                     edges.extend(stage.needs.iter().filter_map(|need| edge(workflow, stage, Some(node), need)));
                 }

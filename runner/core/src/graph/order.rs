@@ -49,7 +49,8 @@ pub(super) fn in_order(scope: &Scope, sink: &mut Sink) -> Vec<usize> {
     for members in &cycles {
         report_cycle(scope, members, sink);
     }
-    let mut waiting: Vec<usize> = graph.node_indices().map(|node| graph.edges_directed(node, Direction::Incoming).count()).collect();
+    let mut waiting: Vec<usize> =
+        graph.node_indices().map(|node| graph.edges_directed(node, Direction::Incoming).count()).collect();
     let mut ready: BTreeSet<NodeIndex> = graph.node_indices().filter(|node| waiting[node.index()] == 0).collect();
     let mut order = Vec::with_capacity(graph.node_count());
     while let Some(node) = ready.pop_first() {
@@ -76,7 +77,8 @@ fn report_cycle(scope: &Scope, members: &[NodeIndex], sink: &mut Sink) {
     let mut path: Vec<String> = steps.iter().rev().map(|(_, to, _)| format!("`{}`", name(*to))).collect();
     path.push(format!("`{}`", name(first)));
     let Some((_, _, closing)) = steps.last() else { return };
-    let mut diagnostic = sink.error("E0506", *closing, format!("stages need each other in a circle: {}", path.join(" → ")));
+    let mut diagnostic =
+        sink.error("E0506", *closing, format!("stages need each other in a circle: {}", path.join(" → ")));
     for (from, to, at) in steps.iter().rev() {
         let text = format!("`{}` needs `{}`", name(*to), name(*from));
         if at.span == closing.span {
@@ -89,7 +91,11 @@ fn report_cycle(scope: &Scope, members: &[NodeIndex], sink: &mut Sink) {
 }
 
 /// Returns the edges of a shortest cycle through `first` within a strongly connected component, by breadth first search.
-fn shortest_cycle(graph: &DiGraph<(String, Place), Place>, first: NodeIndex, members: &[NodeIndex]) -> Vec<(NodeIndex, NodeIndex, Place)> {
+fn shortest_cycle(
+    graph: &DiGraph<(String, Place), Place>,
+    first: NodeIndex,
+    members: &[NodeIndex],
+) -> Vec<(NodeIndex, NodeIndex, Place)> {
     let mut came: BTreeMap<NodeIndex, (NodeIndex, Place)> = BTreeMap::new();
     let mut queue = VecDeque::from([first]);
     while let Some(node) = queue.pop_front() {

@@ -57,8 +57,16 @@ pub(super) fn is_skipped(skipped: &[Skipped], node: &str, output: Option<&str>) 
 
 impl Typing<'_, '_> {
     /// Returns a stage as a node; `None` if its ports are unknown.
-    pub(super) fn stage(&mut self, id: Spanned<String>, common: Common, stage: Option<StageNode>, needs: &[Named], body: Option<&Body<'_>>) -> Option<Node> {
-        let flows: Vec<Option<Flow>> = needs.iter().map(|(_, reference)| self.flow(reference.as_ref()?, body)).collect();
+    pub(super) fn stage(
+        &mut self,
+        id: Spanned<String>,
+        common: Common,
+        stage: Option<StageNode>,
+        needs: &[Named],
+        body: Option<&Body<'_>>,
+    ) -> Option<Node> {
+        let flows: Vec<Option<Flow>> =
+            needs.iter().map(|(_, reference)| self.flow(reference.as_ref()?, body)).collect();
         let stage = stage?;
         let slots = stage.stage.inputs();
         let mut connected: BTreeMap<&'static str, (Option<KindName>, Option<Need>)> = BTreeMap::new();
@@ -69,7 +77,13 @@ impl Typing<'_, '_> {
             };
             let need = flow.zip(reference.as_ref()).map(|(flow, reference)| {
                 self.check_fit(slot, &flow, reference, stage.kind);
-                Need { slot: slot.name.to_owned(), from: flow.origin, kind: flow.kind, form: flow.form, span: reference.at.span }
+                Need {
+                    slot: slot.name.to_owned(),
+                    from: flow.origin,
+                    kind: flow.kind,
+                    form: flow.form,
+                    span: reference.at.span,
+                }
             });
             connected.insert(slot.name, (need.as_ref().map(|need| need.kind), need));
         }
@@ -83,7 +97,14 @@ impl Typing<'_, '_> {
 
     /// Returns a loop as a node, and what of it is skipped; the loop's own id among those means all of it. The node still offers
     /// what a skipped stage would give, so that those who need it are checked before they are skipped.
-    pub(super) fn looped(&mut self, id: &Spanned<String>, common: Common, inner: DraftLoop, order: &[usize], outer_skipped: &[Skipped]) -> (Option<Node>, Vec<Skipped>) {
+    pub(super) fn looped(
+        &mut self,
+        id: &Spanned<String>,
+        common: Common,
+        inner: DraftLoop,
+        order: &[usize],
+        outer_skipped: &[Skipped],
+    ) -> (Option<Node>, Vec<Skipped>) {
         let over = inner.over.as_ref().and_then(|over| Some((self.flow(over, None)?, over)));
         if let Some((flow, reference)) = &over {
             self.check_carried(flow, reference);
@@ -117,7 +138,13 @@ impl Typing<'_, '_> {
         let gone = self.gone(id, inner.carry.as_ref(), &inner.collect, &skipped);
         let node = (|| {
             let (flow, reference) = over?;
-            let mut needs = vec![Need { slot: "over".to_owned(), from: flow.origin, kind: flow.kind, form: flow.form, span: reference.at.span }];
+            let mut needs = vec![Need {
+                slot: "over".to_owned(),
+                from: flow.origin,
+                kind: flow.kind,
+                form: flow.form,
+                span: reference.at.span,
+            }];
             needs.extend(outside_needs(&nodes));
             let outputs = outputs?;
             let work = NodeWork::Loop(LoopNode { max_steps: inner.max_steps, body: nodes, carry: carry?, collect });
@@ -127,15 +154,27 @@ impl Typing<'_, '_> {
     }
 
     /// Names what of a loop is skipped, as it is seen from outside.
-    fn gone(&self, id: &Spanned<String>, carry: Option<&Reference>, collect: &[Named], skipped: &[Skipped]) -> Vec<Skipped> {
+    fn gone(
+        &self,
+        id: &Spanned<String>,
+        carry: Option<&Reference>,
+        collect: &[Named],
+        skipped: &[Skipped],
+    ) -> Vec<Skipped> {
         let id = &id.value;
-        let mut gone: Vec<Skipped> = skipped.iter().map(|inner| Skipped { id: format!("{id}/{}", inner.id), because: inner.because.clone() }).collect();
+        let mut gone: Vec<Skipped> = skipped
+            .iter()
+            .map(|inner| Skipped { id: format!("{id}/{}", inner.id), because: inner.because.clone() })
+            .collect();
         if let Some(carry) = carry.filter(|carry| is_skipped(skipped, &carry.node, None)) {
             gone.push(Skipped { id: id.clone(), because: format!("it carries `{}`, which is skipped", carry.node) });
         }
         let collected = collect.iter().filter_map(|(name, reference)| Some((name, reference.as_ref()?)));
         for (name, reference) in collected.filter(|(_, reference)| is_skipped(skipped, &reference.node, None)) {
-            gone.push(Skipped { id: format!("{id}.{}", name.value), because: format!("it collects `{}`, which is skipped", reference.node) });
+            gone.push(Skipped {
+                id: format!("{id}.{}", name.value),
+                because: format!("it collects `{}`, which is skipped", reference.node),
+            });
         }
         gone
     }
@@ -175,14 +214,19 @@ impl Typing<'_, '_> {
     }
 
     fn unknown_output(&mut self, reference: &Reference, defined: Place, names: &[String]) {
-        let offers = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", listed(names.iter().map(String::as_str))) };
+        let offers = if names.is_empty() {
+            "it has none".to_owned()
+        } else {
+            format!("it has {}", listed(names.iter().map(String::as_str)))
+        };
         let message = match &reference.output {
             Some(output) => format!("stage `{}` has no output `{output}`", reference.node),
             None => format!("stage `{}` has no output", reference.node),
         };
         let near = reference.output.as_ref().and_then(|output| nearest(output, names.iter().map(String::as_str)));
         let help = near.map_or(offers, |near| format!("did you mean `{}.{near}`?", reference.node));
-        let diagnostic = self.sink.error("E0502", reference.at, message).related(defined.span, "defined here").help(help);
+        let diagnostic =
+            self.sink.error("E0502", reference.at, message).related(defined.span, "defined here").help(help);
         self.sink.push(diagnostic);
     }
 
@@ -208,12 +252,21 @@ impl Typing<'_, '_> {
             SlotKind::Is(wanted) => format!("`{wanted}`"),
             SlotKind::AnyRows | SlotKind::SameAs(_) => "rows of any kind".to_owned(),
         };
-        let message = format!("input `{}` of `{kind}` takes {wanted}, and this gives `{}`{}", slot.name, flow.kind, if flow.form == Form::Files { ", which are files" } else { "" });
+        let message = format!(
+            "input `{}` of `{kind}` takes {wanted}, and this gives `{}`{}",
+            slot.name,
+            flow.kind,
+            if flow.form == Form::Files { ", which are files" } else { "" }
+        );
         let offer = match slot.kind {
             SlotKind::Is(wanted) => self.offer(wanted, slot.form, None),
             SlotKind::AnyRows | SlotKind::SameAs(_) => None,
         };
-        let diagnostic = self.sink.error("E0505", reference.at, message).related(flow.at.span, format!("gives `{}`", flow.kind)).maybe_help(offer);
+        let diagnostic = self
+            .sink
+            .error("E0505", reference.at, message)
+            .related(flow.at.span, format!("gives `{}`", flow.kind))
+            .maybe_help(offer);
         self.sink.push(diagnostic);
     }
 
@@ -223,7 +276,9 @@ impl Typing<'_, '_> {
             SlotKind::AnyRows | SlotKind::SameAs(_) => "rows of any kind",
         };
         let message = format!("stage `{}` needs its input `{}` connected", id.value, slot.name);
-        let help = self.offer(wanted, slot.form, body).unwrap_or_else(|| format!("`{kind}` takes {wanted} there: `needs: {{{}: …}}`", slot.name));
+        let help = self
+            .offer(wanted, slot.form, body)
+            .unwrap_or_else(|| format!("`{kind}` takes {wanted} there: `needs: {{{}: …}}`", slot.name));
         let diagnostic = self.sink.error("E0504", id.at, message).help(help);
         self.sink.push(diagnostic);
     }
@@ -233,7 +288,9 @@ impl Typing<'_, '_> {
         let state = body.and_then(|body| body.state).filter(|(kind, _)| *kind == wanted && form == Form::Rows);
         let mut givers: Vec<String> = state.map(|_| "loop.state".to_owned()).into_iter().collect();
         for (id, giver) in body.into_iter().flat_map(|body| body.ports).chain(&self.outer) {
-            for (index, port) in giver.ports.iter().flatten().enumerate().filter(|(_, port)| port.kind == wanted && port.form == form) {
+            for (index, port) in
+                giver.ports.iter().flatten().enumerate().filter(|(_, port)| port.kind == wanted && port.form == form)
+            {
                 givers.push(if index == 0 { id.clone() } else { format!("{id}.{}", port.name) });
             }
         }
@@ -249,12 +306,17 @@ impl Typing<'_, '_> {
     }
 
     fn check_carried(&mut self, flow: &Flow, reference: &Reference) {
-        let carriable = flow.form == Form::Rows && self.registry.kind(flow.kind).is_some_and(|kind| kind.ends_loop.is_some());
+        let carriable =
+            flow.form == Form::Rows && self.registry.kind(flow.kind).is_some_and(|kind| kind.ends_loop.is_some());
         if !carriable {
             let kinds = self.registry.kinds.iter().filter(|kind| kind.ends_loop.is_some()).map(|kind| kind.name);
             let help = format!("a loop runs over {}", listed(kinds));
             let message = format!("a loop cannot run over `{}`", flow.kind);
-            let diagnostic = self.sink.error("E0508", reference.at, message).related(flow.at.span, format!("gives `{}`", flow.kind)).help(help);
+            let diagnostic = self
+                .sink
+                .error("E0508", reference.at, message)
+                .related(flow.at.span, format!("gives `{}`", flow.kind))
+                .help(help);
             self.sink.push(diagnostic);
         }
     }
@@ -268,7 +330,11 @@ impl Typing<'_, '_> {
         if let Some((over, at)) = body.state.filter(|(over, _)| *over != flow.kind || flow.form != Form::Rows) {
             let message = format!("the loop runs over `{over}`, and this carries `{}`", flow.kind);
             let offer = self.offer(over, Form::Rows, Some(&Body { ports: body.ports, state: None }));
-            let diagnostic = self.sink.error("E0508", reference.at, message).related(at.span, format!("runs over `{over}`")).maybe_help(offer);
+            let diagnostic = self
+                .sink
+                .error("E0508", reference.at, message)
+                .related(at.span, format!("runs over `{over}`"))
+                .maybe_help(offer);
             self.sink.push(diagnostic);
         }
         match flow.origin {
@@ -281,13 +347,18 @@ impl Typing<'_, '_> {
         if reference.node == "loop" {
             let written = reference.output.as_deref().unwrap_or("");
             let message = format!("`loop.{written}` cannot stand in `{what}`");
-            let help = if what == "collect" { "the last state of each record is `loop.final`" } else { "carry the output of a body stage" };
+            let help = if what == "collect" {
+                "the last state of each record is `loop.final`"
+            } else {
+                "carry the output of a body stage"
+            };
             let diagnostic = self.sink.error("E0510", reference.at, message).help(help);
             return self.sink.push(diagnostic);
         }
         let seen: Vec<String> = body.ports.keys().cloned().collect();
         if self.outer.contains_key(&reference.node) {
-            let message = format!("`{}` stands outside the loop, and `{what}` takes what its body makes", reference.node);
+            let message =
+                format!("`{}` stands outside the loop, and `{what}` takes what its body makes", reference.node);
             let help = format!("the body has {}", listed(seen.iter().map(String::as_str)));
             let diagnostic = self.sink.error("E0501", reference.at, message).help(help);
             return self.sink.push(diagnostic);
@@ -306,10 +377,12 @@ impl Typing<'_, '_> {
             };
             let found = match (reference.node.as_str(), reference.output.as_deref()) {
                 ("loop", Some("final")) => body.state.map(|(kind, _)| (kind, Form::Rows, Collect::Final)),
-                (node, _) if body.ports.contains_key(node) => self.flow(reference, Some(body)).and_then(|flow| match flow.origin {
-                    Origin::Sibling { node, output } => Some((flow.kind, flow.form, Collect::Output(node, output))),
-                    Origin::Outside { .. } | Origin::LoopState => None,
-                }),
+                (node, _) if body.ports.contains_key(node) => {
+                    self.flow(reference, Some(body)).and_then(|flow| match flow.origin {
+                        Origin::Sibling { node, output } => Some((flow.kind, flow.form, Collect::Output(node, output))),
+                        Origin::Outside { .. } | Origin::LoopState => None,
+                    })
+                }
                 _ => {
                     self.not_in_body(reference, body, "collect");
                     None
@@ -328,13 +401,20 @@ impl Typing<'_, '_> {
 }
 
 /// Returns the outputs of a stage with their kinds; `None` if one depends on an unknown input.
-fn outputs(stage: &dyn Stage, connected: &BTreeMap<&'static str, (Option<KindName>, Option<Need>)>) -> Option<Vec<Port>> {
+fn outputs(
+    stage: &dyn Stage,
+    connected: &BTreeMap<&'static str, (Option<KindName>, Option<Need>)>,
+) -> Option<Vec<Port>> {
     let kind = |slot: &Slot| match slot.kind {
         SlotKind::Is(kind) => Some(kind),
         SlotKind::SameAs(input) => connected.get(input)?.0,
         SlotKind::AnyRows => None,
     };
-    stage.outputs().iter().map(|slot| Some(Port { name: slot.name.to_owned(), kind: kind(slot)?, form: slot.form })).collect()
+    stage
+        .outputs()
+        .iter()
+        .map(|slot| Some(Port { name: slot.name.to_owned(), kind: kind(slot)?, form: slot.form }))
+        .collect()
 }
 
 /// Returns what a body reads from outside, each once, as needs of the loop.

@@ -86,7 +86,12 @@ pub(super) fn read(
     AssetTable { entries, used: RefCell::default() }
 }
 
-fn model(checker: &mut Checker<'_>, registry: &Registry<'_>, name: &Spanned<String>, tree: &Spanned<Node>) -> Option<Usable> {
+fn model(
+    checker: &mut Checker<'_>,
+    registry: &Registry<'_>,
+    name: &Spanned<String>,
+    tree: &Spanned<Node>,
+) -> Option<Usable> {
     let entries = mapping(tree, &format!("model `{}`", name.value), checker.sink)?;
     let Some(kind) = tree.get("kind") else {
         let kinds = listed(registry.assets.iter().map(|kind| kind.name));
@@ -109,7 +114,12 @@ fn model(checker: &mut Checker<'_>, registry: &Registry<'_>, name: &Spanned<Stri
     Some(Usable { asset: asset(name, kind.name.to_owned(), &checked), checked, config_schema: None })
 }
 
-fn plugin(checker: &mut Checker<'_>, registry: &Registry<'_>, name: &Spanned<String>, tree: &Spanned<Node>) -> Option<Usable> {
+fn plugin(
+    checker: &mut Checker<'_>,
+    registry: &Registry<'_>,
+    name: &Spanned<String>,
+    tree: &Spanned<Node>,
+) -> Option<Usable> {
     mapping(tree, &format!("plugin `{}`", name.value), checker.sink)?;
     let owner = Owner { text: format!("plugin `{}`", name.value), chosen: None };
     let checked = checker.check(&plugin_schema(), Some(tree), name.at, &owner).0?;
@@ -179,7 +189,11 @@ impl AssetTable {
     /// Returns name and place of the assets that nothing named.
     pub(super) fn unused(&self) -> Vec<(&str, Place)> {
         let used = self.used.borrow();
-        self.entries.iter().filter(|(name, _)| !used.contains(*name)).map(|(name, entry)| (name.as_str(), entry.at)).collect()
+        self.entries
+            .iter()
+            .filter(|(name, _)| !used.contains(*name))
+            .map(|(name, entry)| (name.as_str(), entry.at))
+            .collect()
     }
 
     /// Returns the assets of a workflow without errors.

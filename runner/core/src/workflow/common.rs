@@ -18,10 +18,18 @@ pub(crate) const COMMON_KEYS: &[&str] = &["exec", "on_error", "retries", "timeou
 pub(crate) fn schema(key: &str) -> Value {
     match key {
         "exec" => exec_schema(),
-        "on_error" => json!({ "type": "string", "enum": ["fail", "quarantine"], "default": "quarantine", "description": "What a record's own fault means: it is set aside and counted, or the stage stops." }),
-        "retries" => json!({ "type": "integer", "minimum": 0, "maximum": 100, "default": 0, "description": "How often work is repeated after the outside world failed it." }),
-        "timeout" => json!({ "type": "string", "description": "How long one attempt may take, for example `90s` or `1h30m`." }),
-        "resources" => json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0, "maximum": 65536 }, "description": "What the stage occupies while it runs, for example `gpu: 1`." }),
+        "on_error" => {
+            json!({ "type": "string", "enum": ["fail", "quarantine"], "default": "quarantine", "description": "What a record's own fault means: it is set aside and counted, or the stage stops." })
+        }
+        "retries" => {
+            json!({ "type": "integer", "minimum": 0, "maximum": 100, "default": 0, "description": "How often work is repeated after the outside world failed it." })
+        }
+        "timeout" => {
+            json!({ "type": "string", "description": "How long one attempt may take, for example `90s` or `1h30m`." })
+        }
+        "resources" => {
+            json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0, "maximum": 65536 }, "description": "What the stage occupies while it runs, for example `gpu: 1`." })
+        }
         other => unreachable!("`{other}` is not a common key"),
     }
 }
@@ -42,14 +50,21 @@ pub(super) fn read(fields: &Fields<'_>, defaults: &Common, checker: &mut Checker
     if let Some(exec) = checker.small(&schema("exec"), fields.get("exec"), place("exec"), "`exec`") {
         common.exec = over(exec, &defaults.exec);
     }
-    if let Some(on_error) = checker.small::<String>(&schema("on_error"), fields.get("on_error"), place("on_error"), "`on_error`") {
+    if let Some(on_error) =
+        checker.small::<String>(&schema("on_error"), fields.get("on_error"), place("on_error"), "`on_error`")
+    {
         common.on_error = if on_error == "fail" { OnError::Fail } else { OnError::Quarantine };
     }
     if let Some(retries) = checker.small(&schema("retries"), fields.get("retries"), place("retries"), "`retries`") {
         common.retries = retries;
     }
     common.timeout = timeout(fields, checker).or(defaults.timeout);
-    let resources = checker.small::<BTreeMap<String, u32>>(&schema("resources"), fields.get("resources"), place("resources"), "`resources`");
+    let resources = checker.small::<BTreeMap<String, u32>>(
+        &schema("resources"),
+        fields.get("resources"),
+        place("resources"),
+        "`resources`",
+    );
     common.resources.extend(resources.unwrap_or_default());
     common
 }
@@ -59,7 +74,8 @@ fn timeout(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Option<Duration> {
     match scalar::duration(text.value) {
         Ok(duration) => Some(duration),
         Err(advice) => {
-            let help = advice.unwrap_or_else(|| "write a number and a unit: `90s`, `10m`, `1h30m`; at most a year".to_owned());
+            let help =
+                advice.unwrap_or_else(|| "write a number and a unit: `90s`, `10m`, `1h30m`; at most a year".to_owned());
             refuse(checker, text.at, text.value, help);
             None
         }

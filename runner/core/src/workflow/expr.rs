@@ -109,7 +109,8 @@ fn tokens(text: &str, inner: Range<usize>) -> Result<Vec<Token>, ExprError> {
             at += first.len_utf8();
             continue;
         }
-        let (word, length) = token(rest).map_err(|error| ExprError { range: at + error.range.start..at + error.range.end, ..error })?;
+        let (word, length) =
+            token(rest).map_err(|error| ExprError { range: at + error.range.start..at + error.range.end, ..error })?;
         tokens.push(Token { word, range: at..at + length });
         at += length;
     }
@@ -134,18 +135,27 @@ fn token(rest: &str) -> Result<(Word, usize), ExprError> {
         '0'..='9' | '-' | '+' | '.' => number_token(rest),
         'a'..='z' | 'A'..='Z' | '_' => name_token(rest),
         _ => {
-            let spelling = [("&&", "and"), ("||", "or"), ("!", "not"), ("=", "==")].iter().find(|(symbol, _)| rest.starts_with(symbol));
+            let spelling = [("&&", "and"), ("||", "or"), ("!", "not"), ("=", "==")]
+                .iter()
+                .find(|(symbol, _)| rest.starts_with(symbol));
             let length = spelling.map_or(first.len_utf8(), |(symbol, _)| symbol.len());
             let help = spelling.map(|(_, word)| format!("write `{word}`"));
-            Err(ExprError { help, ..malformed(0..length, format!("`{}` is not part of an expression", &rest[..length])) })
+            Err(ExprError {
+                help,
+                ..malformed(0..length, format!("`{}` is not part of an expression", &rest[..length]))
+            })
         }
     }
 }
 
 fn number_token(rest: &str) -> Result<(Word, usize), ExprError> {
-    let length = rest.find(|letter: char| !letter.is_ascii_alphanumeric() && !".+-".contains(letter)).unwrap_or(rest.len());
+    let length =
+        rest.find(|letter: char| !letter.is_ascii_alphanumeric() && !".+-".contains(letter)).unwrap_or(rest.len());
     let text = &rest[..length];
-    let int = super::scalar::int(text).ok().and_then(|int| i64::try_from(int).ok()).filter(|_| !text.contains(['e', 'E', '.']));
+    let int = super::scalar::int(text)
+        .ok()
+        .and_then(|int| i64::try_from(int).ok())
+        .filter(|_| !text.contains(['e', 'E', '.']));
     let value = match (int, super::scalar::number(text)) {
         (Some(int), _) => ParamValue::Int(int),
         (None, Ok(number)) => ParamValue::Number(number),
@@ -155,7 +165,8 @@ fn number_token(rest: &str) -> Result<(Word, usize), ExprError> {
 }
 
 fn name_token(rest: &str) -> Result<(Word, usize), ExprError> {
-    let length = rest.find(|letter: char| !letter.is_ascii_alphanumeric() && !"._-".contains(letter)).unwrap_or(rest.len());
+    let length =
+        rest.find(|letter: char| !letter.is_ascii_alphanumeric() && !"._-".contains(letter)).unwrap_or(rest.len());
     let name = &rest[..length];
     let word = match name {
         "true" => Word::Value(ParamValue::Bool(true)),
@@ -166,11 +177,17 @@ fn name_token(rest: &str) -> Result<(Word, usize), ExprError> {
         _ => match name.split_once('.') {
             Some(("params", param)) if !param.is_empty() => Word::Param(param.to_owned()),
             Some(("env" | "secrets" | "matrix", _)) => {
-                return Err(ExprError { help: Some("declare a parameter and give it with `--set`".to_owned()), ..malformed(0..length, format!("`{name}` cannot be read; only `params.NAME` can")) });
+                return Err(ExprError {
+                    help: Some("declare a parameter and give it with `--set`".to_owned()),
+                    ..malformed(0..length, format!("`{name}` cannot be read; only `params.NAME` can"))
+                });
             }
             _ => {
                 let help = format!("a parameter is written `params.{name}`, a text `'{name}'`");
-                return Err(ExprError { help: Some(help), ..malformed(0..length, format!("`{name}` means nothing here")) });
+                return Err(ExprError {
+                    help: Some(help),
+                    ..malformed(0..length, format!("`{name}` means nothing here"))
+                });
             }
         },
     };

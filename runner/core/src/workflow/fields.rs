@@ -70,7 +70,11 @@ impl<'t> Fields<'t> {
 }
 
 /// Returns the entries of a mapping; reports anything else. Nothing at all is an empty mapping.
-pub(super) fn mapping<'t>(tree: &'t Spanned<Node>, owner: &str, sink: &mut Sink) -> Option<&'t [(Spanned<String>, Spanned<Node>)]> {
+pub(super) fn mapping<'t>(
+    tree: &'t Spanned<Node>,
+    owner: &str,
+    sink: &mut Sink,
+) -> Option<&'t [(Spanned<String>, Spanned<Node>)]> {
     match &tree.value {
         Node::Map(entries) => Some(entries),
         Node::Null => Some(&[]),
@@ -101,13 +105,19 @@ fn refuse_expression(at: Place, what: &str, sink: &mut Sink) {
 /// Reports a name that cannot be an id.
 pub(super) fn check_id(id: &Spanned<String>, what: &str, underscores: bool, sink: &mut Sink) -> bool {
     const ID_BYTES_MAX: usize = 64;
-    let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || (underscores && byte == b'_');
+    let letters =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || (underscores && byte == b'_');
     let first = id.value.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
     if first && id.value.len() <= ID_BYTES_MAX && id.value.bytes().all(letters) && id.value != "loop" {
         return true;
     }
     let shown = super::yaml::shortened(&id.value);
-    let suggestion: String = id.value.to_lowercase().chars().map(|letter| if letter == '_' || letter == ' ' { '-' } else { letter }).collect();
+    let suggestion: String = id
+        .value
+        .to_lowercase()
+        .chars()
+        .map(|letter| if letter == '_' || letter == ' ' { '-' } else { letter })
+        .collect();
     let usable = suggestion.bytes().all(letters) && suggestion.starts_with(|first: char| first.is_ascii_lowercase());
     let help = if id.value == "loop" {
         "`loop` is taken: it means the loop a stage stands in".to_owned()

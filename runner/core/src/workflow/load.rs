@@ -20,7 +20,8 @@ use crate::diag::{Diagnostic, Diagnostics, Source, Span, did_you_mean};
 use crate::graph;
 
 /// The keys of a workflow.
-pub const WORKFLOW_KEYS: &[&str] = &["version", "name", "seed", "params", "models", "plugins", "defaults", "stages", "report"];
+pub const WORKFLOW_KEYS: &[&str] =
+    &["version", "name", "seed", "params", "models", "plugins", "defaults", "stages", "report"];
 /// Keys of the language that this version refuses.
 pub const NOT_YET_KEYS: &[&str] = &["matrix", "tests", "secrets", "include", "extends"];
 /// The version of the language.
@@ -46,7 +47,12 @@ pub fn load(path: &Path, registry: &Registry<'_>, settings: &Settings) -> Result
 }
 
 /// Loads a workflow from its text; paths in it are relative to `folder` (absolute).
-pub fn load_text(source: Arc<Source>, folder: &Path, registry: &Registry<'_>, settings: &Settings) -> Result<Workflow, Diagnostics> {
+pub fn load_text(
+    source: Arc<Source>,
+    folder: &Path,
+    registry: &Registry<'_>,
+    settings: &Settings,
+) -> Result<Workflow, Diagnostics> {
     let mut sink = Sink::new(source);
     let (workflow, elsewhere) = resolve(&mut sink, folder, registry, settings);
     let mut found = sink.found;
@@ -61,7 +67,8 @@ pub fn load_text(source: Arc<Source>, folder: &Path, registry: &Registry<'_>, se
 /// Reads the parameters a workflow declares, for `--help`.
 pub fn declared_params(path: &Path, folder: &Path) -> Result<Vec<params::Param>, Diagnostics> {
     let absolute = tidy(&folder.join(path));
-    let source = read_source(&absolute, path).map_err(|diagnostic| Diagnostics { list: vec![*diagnostic], omitted: 0 })?;
+    let source =
+        read_source(&absolute, path).map_err(|diagnostic| Diagnostics { list: vec![*diagnostic], omitted: 0 })?;
     let mut sink = Sink::new(source);
     let tree = yaml::read(&mut sink);
     let folder = absolute.parent().unwrap_or(Path::new("/"));
@@ -69,7 +76,12 @@ pub fn declared_params(path: &Path, folder: &Path) -> Result<Vec<params::Param>,
     if sink.found.has_errors() { Err(sink.found.sorted()) } else { Ok(params.declared) }
 }
 
-fn resolve(sink: &mut Sink, folder: &Path, registry: &Registry<'_>, settings: &Settings) -> (Option<Workflow>, Diagnostics) {
+fn resolve(
+    sink: &mut Sink,
+    folder: &Path,
+    registry: &Registry<'_>,
+    settings: &Settings,
+) -> (Option<Workflow>, Diagnostics) {
     let Some(mut tree) = yaml::read(sink) else { return (None, Diagnostics::default()) };
     let (params, elsewhere) = parameters(&mut tree, folder, settings, sink);
     let keys = Keys { known: WORKFLOW_KEYS, not_yet: NOT_YET_KEYS };
@@ -160,16 +172,23 @@ fn name(fields: &Fields<'_>, checker: &mut Checker<'_>) -> String {
     const NAME_CHARS_MAX: usize = 64;
     let usable = |letter: char| letter.is_alphanumeric() || "._-".contains(letter);
     let Some(tree) = fields.get("name") else {
-        let stem = checker.sink.source.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let stem: String = stem.chars().take(NAME_CHARS_MAX).map(|letter| if usable(letter) { letter } else { '-' }).collect();
+        let stem =
+            checker.sink.source.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let stem: String =
+            stem.chars().take(NAME_CHARS_MAX).map(|letter| if usable(letter) { letter } else { '-' }).collect();
         return if stem.trim_matches('.').is_empty() { "workflow".to_owned() } else { stem };
     };
     let at = fields.key_place("name").unwrap_or(tree.at);
-    let Some(name) = checker.small::<String>(&json!({ "type": "string" }), Some(tree), at, "`name`") else { return "workflow".to_owned() };
-    let fits = !name.starts_with('.') && name.chars().all(usable) && (1..=NAME_CHARS_MAX).contains(&name.chars().count());
+    let Some(name) = checker.small::<String>(&json!({ "type": "string" }), Some(tree), at, "`name`") else {
+        return "workflow".to_owned();
+    };
+    let fits =
+        !name.starts_with('.') && name.chars().all(usable) && (1..=NAME_CHARS_MAX).contains(&name.chars().count());
     if !fits {
         let message = format!("`{}` cannot name a run", yaml::shortened(&name));
-        let help = format!("use letters, digits, `.`, `_` and `-`, at most {NAME_CHARS_MAX}; results appear in a folder of this name");
+        let help = format!(
+            "use letters, digits, `.`, `_` and `-`, at most {NAME_CHARS_MAX}; results appear in a folder of this name"
+        );
         checker.sink.push(checker.sink.error("E0206", tree.at, message).help(help));
     }
     name
@@ -184,16 +203,24 @@ fn defaults(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Common {
 /// Returns the names `report.compare` gives, with their places.
 fn report(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Vec<Spanned<String>> {
     let keys = Keys { known: &["compare"], not_yet: &[] };
-    let Some(report) = fields.get("report").and_then(|tree| Fields::of(tree, "`report`", &keys, checker.sink)) else { return Vec::new() };
+    let Some(report) = fields.get("report").and_then(|tree| Fields::of(tree, "`report`", &keys, checker.sink)) else {
+        return Vec::new();
+    };
     let Some(tree) = report.get("compare") else { return Vec::new() };
     match &tree.value {
         Node::Seq(items) if items.len() >= 2 => {
-            let name = |item: &Spanned<Node>| word(item, "a stage", checker.sink).map(|name| Spanned { at: name.at, value: name.value.to_owned() });
+            let name = |item: &Spanned<Node>| {
+                word(item, "a stage", checker.sink).map(|name| Spanned { at: name.at, value: name.value.to_owned() })
+            };
             items.iter().filter_map(name).collect()
         }
         Node::Poison => Vec::new(),
         _ => {
-            checker.sink.push(checker.sink.error("E0511", tree.at, format!("`compare` takes a list of two or more stages, found {}", tree.found())));
+            checker.sink.push(checker.sink.error(
+                "E0511",
+                tree.at,
+                format!("`compare` takes a list of two or more stages, found {}", tree.found()),
+            ));
             Vec::new()
         }
     }
@@ -202,8 +229,12 @@ fn report(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Vec<Spanned<String>
 fn compare(names: &[Spanned<String>], ids: &[String], skipped: &[Skipped], sink: &mut Sink) {
     for name in names {
         if !ids.contains(&name.value) {
-            let help = did_you_mean(&name.value, ids.iter().map(String::as_str)).unwrap_or_else(|| format!("there are {}", listed(ids.iter().map(String::as_str))));
-            sink.push(sink.error("E0501", name.at, format!("there is no stage `{}`", yaml::shortened(&name.value))).help(help));
+            let help = did_you_mean(&name.value, ids.iter().map(String::as_str))
+                .unwrap_or_else(|| format!("there are {}", listed(ids.iter().map(String::as_str))));
+            sink.push(
+                sink.error("E0501", name.at, format!("there is no stage `{}`", yaml::shortened(&name.value)))
+                    .help(help),
+            );
         } else if let Some(skipped) = skipped.iter().find(|skipped| skipped.id == name.value) {
             let message = format!("`{}` will not run: {}", name.value, skipped.because);
             sink.push(Diagnostic::warning("W0602", &sink.source, name.at.span, message));
@@ -228,7 +259,8 @@ fn unused(params: &Params, assets: &AssetTable, sink: &mut Sink) {
 
 /// Reads a text file within the limit.
 pub(super) fn read_source(path: &Path, named: &Path) -> Result<Arc<Source>, Box<Diagnostic>> {
-    let refuse = |code, message: String| Box::new(Diagnostic::error(code, &Source::new(named, ""), Span::at(0), message));
+    let refuse =
+        |code, message: String| Box::new(Diagnostic::error(code, &Source::new(named, ""), Span::at(0), message));
     let cannot = |error: std::io::Error| refuse("E0110", format!("cannot read `{}`: {error}", named.display()));
     let file = std::fs::File::open(path).map_err(cannot)?;
     if file.metadata().map_err(cannot)?.is_dir() {
@@ -243,7 +275,10 @@ pub(super) fn read_source(path: &Path, named: &Path) -> Result<Arc<Source>, Box<
         Ok(text) => Ok(Source::new(named, text)),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
-            Err(refuse("E0110", format!("`{}` is not UTF-8 text: byte {at} is 0x{:02x}", named.display(), error.as_bytes()[at])))
+            Err(refuse(
+                "E0110",
+                format!("`{}` is not UTF-8 text: byte {at} is 0x{:02x}", named.display(), error.as_bytes()[at]),
+            ))
         }
     }
 }

@@ -259,8 +259,12 @@ impl Workflow {
         for (path, what, span) in self.paths() {
             let message = match (std::fs::metadata(&path), what) {
                 (Err(error), _) => format!("`{}`: {error}", path.display()),
-                (Ok(there), MarkKind::Dir) if !there.is_dir() => format!("`{}` is a file, and a folder is needed", path.display()),
-                (Ok(there), MarkKind::File) if there.is_dir() => format!("`{}` is a folder, and a file is needed", path.display()),
+                (Ok(there), MarkKind::Dir) if !there.is_dir() => {
+                    format!("`{}` is a file, and a folder is needed", path.display())
+                }
+                (Ok(there), MarkKind::File) if there.is_dir() => {
+                    format!("`{}` is a folder, and a file is needed", path.display())
+                }
                 (Ok(_), _) => continue,
             };
             found.push(Diagnostic::error("E0408", &self.source, span, message));

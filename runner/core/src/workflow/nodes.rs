@@ -12,8 +12,18 @@ use crate::diag::did_you_mean;
 use crate::stage::Assets;
 
 /// The keys of a stage.
-pub(crate) const STAGE_KEYS: &[&str] =
-    &["kind", "loop", "needs", "with", "if", COMMON_KEYS[0], COMMON_KEYS[1], COMMON_KEYS[2], COMMON_KEYS[3], COMMON_KEYS[4]];
+pub(crate) const STAGE_KEYS: &[&str] = &[
+    "kind",
+    "loop",
+    "needs",
+    "with",
+    "if",
+    COMMON_KEYS[0],
+    COMMON_KEYS[1],
+    COMMON_KEYS[2],
+    COMMON_KEYS[3],
+    COMMON_KEYS[4],
+];
 /// The keys of a loop.
 pub(crate) const LOOP_KEYS: &[&str] = &["over", "max_steps", "stages", "carry", "collect"];
 /// Steps a loop may have at most.
@@ -110,7 +120,8 @@ impl StageReader<'_, '_> {
                 DraftWork::Broken
             }
             (None, None) => {
-                let diagnostic = self.checker.sink.error("E0210", id.at, format!("{owner} has neither `kind` nor `loop`"));
+                let diagnostic =
+                    self.checker.sink.error("E0210", id.at, format!("{owner} has neither `kind` nor `loop`"));
                 self.checker.sink.push(diagnostic);
                 DraftWork::Broken
             }
@@ -126,7 +137,9 @@ impl StageReader<'_, '_> {
     fn native(&mut self, fields: &Fields<'_>, owner: &str) -> DraftWork {
         let needs = fields.get("needs").map(|tree| self.references(tree, "`needs`")).unwrap_or_default();
         let kind = fields.require("kind", self.checker.sink);
-        let stage = kind.and_then(|kind| word(kind, "a stage kind", self.checker.sink)).and_then(|kind| self.parsed(fields, &kind, owner));
+        let stage = kind
+            .and_then(|kind| word(kind, "a stage kind", self.checker.sink))
+            .and_then(|kind| self.parsed(fields, &kind, owner));
         DraftWork::Stage { stage, needs }
     }
 
@@ -144,11 +157,22 @@ impl StageReader<'_, '_> {
         let (checked, places) = self.checker.check(kind.schema().as_value(), fields.get("with"), header, &chosen);
         let checked = checked?;
         match kind.parse(checked.value.clone(), &self.usable) {
-            Ok(stage) => Some(StageNode { kind: kind.name(), stage, with: checked.value, identity: checked.identity, marks: checked.marks }),
+            Ok(stage) => Some(StageNode {
+                kind: kind.name(),
+                stage,
+                with: checked.value,
+                identity: checked.identity,
+                marks: checked.marks,
+            }),
             Err(errors) => {
                 for error in errors {
                     let at = place_of(&places, &error.pointer).filter(|_| !error.pointer.is_empty()).unwrap_or(header);
-                    let diagnostic = self.checker.sink.error("E0209", at, error.message).label(format!("in {owner}")).maybe_help(error.hint);
+                    let diagnostic = self
+                        .checker
+                        .sink
+                        .error("E0209", at, error.message)
+                        .label(format!("in {owner}"))
+                        .maybe_help(error.hint);
                     self.checker.sink.push(diagnostic);
                 }
                 None
@@ -160,21 +184,30 @@ impl StageReader<'_, '_> {
         for key in ["needs", "with"] {
             if let Some(at) = fields.key_place(key) {
                 let message = format!("unknown key `{key}` in {owner}");
-                let help = if key == "needs" { "a loop needs what `over` and its stages name" } else { "a loop's settings stand below `loop`" };
+                let help = if key == "needs" {
+                    "a loop needs what `over` and its stages name"
+                } else {
+                    "a loop's settings stand below `loop`"
+                };
                 let diagnostic = self.checker.sink.error("E0201", at, message).help(help);
                 self.checker.sink.push(diagnostic);
             }
         }
         let Some(tree) = fields.require("loop", self.checker.sink) else { return DraftWork::Broken };
         let owner = format!("the loop of {owner}");
-        let Some(inner) = Fields::of(tree, &owner, &Keys { known: LOOP_KEYS, not_yet: &[] }, self.checker.sink) else { return DraftWork::Broken };
+        let Some(inner) = Fields::of(tree, &owner, &Keys { known: LOOP_KEYS, not_yet: &[] }, self.checker.sink) else {
+            return DraftWork::Broken;
+        };
         let steps = json!({ "type": "integer", "minimum": 1, "maximum": LOOP_STEPS_MAX });
         let at = inner.key_place("max_steps").unwrap_or(inner.start());
         let max_steps = inner.require("max_steps", self.checker.sink);
         let max_steps = self.checker.small(&steps, max_steps, at, "`max_steps`").unwrap_or(1);
         let over = inner.require("over", self.checker.sink).and_then(|tree| self.reference(tree));
         let carry = inner.require("carry", self.checker.sink).and_then(|tree| self.reference(tree));
-        let collect = inner.require("collect", self.checker.sink).map(|tree| self.references(tree, "`collect`")).unwrap_or_default();
+        let collect = inner
+            .require("collect", self.checker.sink)
+            .map(|tree| self.references(tree, "`collect`"))
+            .unwrap_or_default();
         let body = inner.require("stages", self.checker.sink).map(|tree| self.stages(tree, true)).unwrap_or_default();
         DraftWork::Loop(DraftLoop { over, max_steps, body, carry, collect })
     }
@@ -190,7 +223,9 @@ impl StageReader<'_, '_> {
             Some((node, output)) => (node, Some(output)),
             None => (text.value, None),
         };
-        let plain = |part: &str| !part.is_empty() && part.chars().all(|letter| letter.is_alphanumeric() || letter == '-' || letter == '_');
+        let plain = |part: &str| {
+            !part.is_empty() && part.chars().all(|letter| letter.is_alphanumeric() || letter == '-' || letter == '_')
+        };
         if !plain(node) || !output.is_none_or(plain) {
             self.error("E0501", tree.at, format!("expected a stage, or `stage.output`, found {}", tree.found()));
             return None;

@@ -101,11 +101,14 @@ type Refusal = (String, Option<String>);
 
 /// Reads `params:`. Defaults of type `path` are relative to `folder`.
 pub fn declare(tree: Option<&Spanned<Node>>, folder: &Path, sink: &mut Sink) -> Params {
-    let mut params = Params { declared: Vec::new(), values: BTreeMap::new(), used: RefCell::default(), given_paths: Vec::new() };
+    let mut params =
+        Params { declared: Vec::new(), values: BTreeMap::new(), used: RefCell::default(), given_paths: Vec::new() };
     let entries = tree.and_then(|tree| mapping(tree, "`params`", sink)).unwrap_or_default();
     for (name, declaration) in entries {
         params.values.insert(name.value.clone(), None);
-        if let (true, Some(param)) = (check_id(name, "a parameter", true, sink), declaration_of(name, declaration, folder, sink)) {
+        if let (true, Some(param)) =
+            (check_id(name, "a parameter", true, sink), declaration_of(name, declaration, folder, sink))
+        {
             params.declared.push(param);
         }
     }
@@ -113,7 +116,8 @@ pub fn declare(tree: Option<&Spanned<Node>>, folder: &Path, sink: &mut Sink) -> 
 }
 
 fn declaration_of(name: &Spanned<String>, tree: &Spanned<Node>, folder: &Path, sink: &mut Sink) -> Option<Param> {
-    let fields = Fields::of(tree, format!("parameter `{}`", name.value), &Keys { known: PARAM_KEYS, not_yet: &[] }, sink)?;
+    let fields =
+        Fields::of(tree, format!("parameter `{}`", name.value), &Keys { known: PARAM_KEYS, not_yet: &[] }, sink)?;
     let kind = kind_of(fields.require("type", sink)?, sink)?;
     let mut param = Param {
         name: name.value.clone(),
@@ -122,7 +126,11 @@ fn declaration_of(name: &Spanned<String>, tree: &Spanned<Node>, folder: &Path, s
         min: None,
         max: None,
         values: Vec::new(),
-        help: fields.get("help").and_then(|help| word(help, "a text", sink)).map(|help| help.value.to_owned()).unwrap_or_default(),
+        help: fields
+            .get("help")
+            .and_then(|help| word(help, "a text", sink))
+            .map(|help| help.value.to_owned())
+            .unwrap_or_default(),
         at: name.at,
     };
     let numeric = matches!(kind, ParamType::Int | ParamType::Number);
@@ -138,7 +146,9 @@ fn declaration_of(name: &Spanned<String>, tree: &Spanned<Node>, folder: &Path, s
             Some((Ok(value), _)) if bound == "min" => param.min = Some(value),
             Some((Ok(value), _)) => param.max = Some(value),
             Some((Err(help), text)) => {
-                sink.push(sink.error("E0203", text.at, format!("expected a number, found {}", tree.found())).maybe_help(help));
+                sink.push(
+                    sink.error("E0203", text.at, format!("expected a number, found {}", tree.found())).maybe_help(help),
+                );
             }
             None => {}
         }
@@ -181,7 +191,9 @@ fn kind_of(tree: &Spanned<Node>, sink: &mut Sink) -> Option<ParamType> {
                 _ => nearest(other, PARAM_TYPES.iter().copied()),
             };
             let message = format!("`{other}` is not a type; there are {}", listed(PARAM_TYPES.iter().copied()));
-            sink.push(sink.error("E0204", name.at, message).maybe_help(synonym.map(|name| format!("did you mean `{name}`?"))));
+            sink.push(
+                sink.error("E0204", name.at, message).maybe_help(synonym.map(|name| format!("did you mean `{name}`?"))),
+            );
             return None;
         }
     };
@@ -220,7 +232,9 @@ fn choices(fields: &Fields<'_>, kind: ParamType, name: &str, sink: &mut Sink) ->
 /// Returns the value of a parameter from a file; `None` if nothing stands there or what stands there has been reported.
 fn value_of(param: &Param, tree: &Spanned<Node>, folder: &Path) -> Result<Option<ParamValue>, Refusal> {
     match &tree.value {
-        Node::Scalar(scalar) if expr::is_expression(&scalar.text) => Err(("a parameter's value cannot be an expression".to_owned(), None)),
+        Node::Scalar(scalar) if expr::is_expression(&scalar.text) => {
+            Err(("a parameter's value cannot be an expression".to_owned(), None))
+        }
         Node::Scalar(scalar) => read_value(param, scalar, folder).map(Some),
         Node::Null | Node::Poison => Ok(None),
         _ => Err((format!("expected {}, found {}", param.kind.name(), tree.found()), None)),
@@ -230,9 +244,13 @@ fn value_of(param: &Param, tree: &Spanned<Node>, folder: &Path) -> Result<Option
 fn read_value(param: &Param, scalar: &Scalar, folder: &Path) -> Result<ParamValue, Refusal> {
     let text = scalar.text.as_str();
     let typed = !matches!(param.kind, ParamType::Text | ParamType::Path | ParamType::Enum);
-    let refuse = |help: Option<String>| (format!("expected {}, found `{}`", param.kind.name(), yaml::shortened(text)), help);
+    let refuse =
+        |help: Option<String>| (format!("expected {}, found `{}`", param.kind.name(), yaml::shortened(text)), help);
     if typed && scalar.quoted {
-        return Err((format!("expected {}, found the text `{}`", param.kind.name(), yaml::shortened(text)), Some("remove the quotes".to_owned())));
+        return Err((
+            format!("expected {}, found the text `{}`", param.kind.name(), yaml::shortened(text)),
+            Some("remove the quotes".to_owned()),
+        ));
     }
     match param.kind {
         ParamType::Text => Ok(ParamValue::Text(text.to_owned())),
@@ -251,7 +269,10 @@ fn read_value(param: &Param, scalar: &Scalar, folder: &Path) -> Result<ParamValu
         ParamType::Enum if param.values.iter().any(|value| value == text) => Ok(ParamValue::Text(text.to_owned())),
         ParamType::Enum => {
             let names = || param.values.iter().map(String::as_str);
-            Err((format!("expected one of {}, found `{}`", listed(names()), yaml::shortened(text)), did_you_mean(text, names())))
+            Err((
+                format!("expected one of {}, found `{}`", listed(names()), yaml::shortened(text)),
+                did_you_mean(text, names()),
+            ))
         }
     }
 }
@@ -330,14 +351,22 @@ impl Params {
         elsewhere
     }
 
-    fn assign_file(&mut self, path: &Path, named: &Path, sink: &Sink, elsewhere: &mut Diagnostics, reported: &mut BTreeSet<String>) {
+    fn assign_file(
+        &mut self,
+        path: &Path,
+        named: &Path,
+        sink: &Sink,
+        elsewhere: &mut Diagnostics,
+        reported: &mut BTreeSet<String>,
+    ) {
         let source = match super::load::read_source(path, named) {
             Ok(source) => source,
             Err(diagnostic) => return elsewhere.push(*diagnostic),
         };
         let mut own = Sink::new(source);
         let tree = yaml::read(&mut own);
-        let entries = tree.as_ref().and_then(|tree| mapping(tree, "a file of parameters", &mut own)).unwrap_or_default();
+        let entries =
+            tree.as_ref().and_then(|tree| mapping(tree, "a file of parameters", &mut own)).unwrap_or_default();
         let folder = path.parent().unwrap_or(Path::new("/"));
         for (name, value) in entries {
             let Some(param) = self.declared.iter().find(|param| param.name == name.value).cloned() else {
@@ -357,11 +386,23 @@ impl Params {
         elsewhere.extend(own.found);
     }
 
-    fn assign_one(&mut self, text: &str, folder: &Path, sink: &Sink, elsewhere: &mut Diagnostics, reported: &mut BTreeSet<String>) {
+    fn assign_one(
+        &mut self,
+        text: &str,
+        folder: &Path,
+        sink: &Sink,
+        elsewhere: &mut Diagnostics,
+        reported: &mut BTreeSet<String>,
+    ) {
         let source = Source::new("--set", text);
         let Some((name, value)) = text.split_once('=') else {
             let whole = Span { start: 0, end: text.len() };
-            let diagnostic = Diagnostic::error("E0309", &source, whole, format!("`{}` is not of the form `name=value`", yaml::shortened(text)));
+            let diagnostic = Diagnostic::error(
+                "E0309",
+                &source,
+                whole,
+                format!("`{}` is not of the form `name=value`", yaml::shortened(text)),
+            );
             return elsewhere.push(diagnostic);
         };
         let name_span = Span { start: 0, end: name.len() };
@@ -371,7 +412,13 @@ impl Params {
         match read_value(&param, &Scalar { text: value.to_owned(), quoted: false }, folder) {
             Ok(value) => self.give(name, value),
             Err(refusal) => {
-                elsewhere.push(refused(&param, &source, Span { start: name.len() + 1, end: text.len() }, refusal, sink));
+                elsewhere.push(refused(
+                    &param,
+                    &source,
+                    Span { start: name.len() + 1, end: text.len() },
+                    refusal,
+                    sink,
+                ));
                 self.values.insert(name.to_owned(), None);
                 reported.insert(name.to_owned());
             }
@@ -409,7 +456,9 @@ impl Params {
         match self.values.get(name) {
             Some(Some(value)) => Lookup::Value(value),
             Some(None) => Lookup::Poisoned,
-            None => Lookup::Unknown(nearest(name, self.values.keys().map(String::as_str).filter(|_| advise)).map(str::to_owned)),
+            None => Lookup::Unknown(
+                nearest(name, self.values.keys().map(String::as_str).filter(|_| advise)).map(str::to_owned),
+            ),
         }
     }
 

@@ -51,7 +51,8 @@ impl Roots {
     /// Returns the roots of a workflow in `folder` (absolute): the nearest folder at or above it that holds `.git` or
     /// `sentinel.lock`, else `folder` itself; then `extra` (absolute).
     pub fn of(folder: &Path, extra: &[PathBuf]) -> Self {
-        let marked = folder.ancestors().find(|above| above.join(".git").exists() || above.join("sentinel.lock").exists());
+        let marked =
+            folder.ancestors().find(|above| above.join(".git").exists() || above.join("sentinel.lock").exists());
         let mut roots = Self { allowed: vec![real_path(&tidy(marked.unwrap_or(folder)))] };
         for path in extra {
             roots.allow(path);
@@ -88,7 +89,11 @@ impl Roots {
         let root = self.own().to_owned();
         // The base may itself be reached through a link, so the spelling counts as inside when its folder's real path is.
         let by_spelling = self.holds(&spelled) || self.holds(&tidy(&real_path(base).join(path)));
-        Err(if by_spelling { PathError::Escape { path: spelled, real, root } } else { PathError::Outside { path: spelled, root } })
+        Err(if by_spelling {
+            PathError::Escape { path: spelled, real, root }
+        } else {
+            PathError::Outside { path: spelled, root }
+        })
     }
 
     fn holds(&self, path: &Path) -> bool {

@@ -21,7 +21,10 @@ pub fn int(text: &str) -> Result<i128, Refusal> {
     let decimal = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     if decimal && digits.len() > 1 && digits.starts_with('0') {
         let bare = digits.trim_start_matches('0');
-        return Err(Some(format!("write `{}`, or `0o{bare}` if octal is meant", if bare.is_empty() { "0" } else { bare })));
+        return Err(Some(format!(
+            "write `{}`, or `0o{bare}` if octal is meant",
+            if bare.is_empty() { "0" } else { bare }
+        )));
     }
     if decimal {
         return text.strip_prefix('+').unwrap_or(text).parse().map_err(|_| None);
@@ -83,7 +86,11 @@ pub fn duration(text: &str) -> Result<Duration, Refusal> {
             _ => return Err(None),
         };
         let count: u64 = count.parse().map_err(|_| None)?;
-        total_ms = count.checked_mul(unit_ms).and_then(|ms| total_ms.checked_add(ms)).filter(|ms| *ms <= YEAR_MS).ok_or(None)?;
+        total_ms = count
+            .checked_mul(unit_ms)
+            .and_then(|ms| total_ms.checked_add(ms))
+            .filter(|ms| *ms <= YEAR_MS)
+            .ok_or(None)?;
         rest = next;
     }
     if total_ms == 0 { Err(None) } else { Ok(Duration::from_millis(total_ms)) }

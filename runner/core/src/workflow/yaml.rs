@@ -89,7 +89,15 @@ pub fn read(sink: &mut Sink) -> Option<Spanned<Node>> {
     options.flow_nesting_limit = DEPTH_MAX + 1;
     options.block_nesting_limit = DEPTH_MAX + 1;
     let parser = Parser::new_from_str_with_options(&source.text, options);
-    let mut reader = Reader { parser, sink, anchors: BTreeMap::new(), read: Cost::default(), kept: Cost::default(), aliases: 0, last: Span::at(0) };
+    let mut reader = Reader {
+        parser,
+        sink,
+        anchors: BTreeMap::new(),
+        read: Cost::default(),
+        kept: Cost::default(),
+        aliases: 0,
+        last: Span::at(0),
+    };
     reader.document().ok()
 }
 
@@ -131,7 +139,12 @@ impl<'a> Reader<'a> {
                 Event::StreamStart | Event::DocumentEnd => {}
                 Event::DocumentStart(..) if tree.is_some() => {
                     let message = "a second document starts here; a workflow is one document";
-                    return self.stop("E0105", span, message, Some("remove the `---`, or put the second document in a file of its own"));
+                    return self.stop(
+                        "E0105",
+                        span,
+                        message,
+                        Some("remove the `---`, or put the second document in a file of its own"),
+                    );
                 }
                 Event::DocumentStart(..) => {
                     let (event, span) = self.next()?;
@@ -252,7 +265,11 @@ impl<'a> Reader<'a> {
             let Some(key) = self.key(key) else { continue };
             if let Some(first) = places.insert(key.value.clone(), key.at.span) {
                 let message = format!("key `{}` is given twice", key.value);
-                self.push(Diagnostic::error("E0103", &self.sink.source, key.at.span, message).label("again").related(first, "first given here"));
+                self.push(
+                    Diagnostic::error("E0103", &self.sink.source, key.at.span, message)
+                        .label("again")
+                        .related(first, "first given here"),
+                );
                 places.insert(key.value, first);
             } else if merges_here {
                 merges.push(value);
@@ -270,8 +287,15 @@ impl<'a> Reader<'a> {
             Node::Poison => None,
             Node::Null => {
                 let written = self.sink.source.slice(at.span).to_owned();
-                let message = if written.is_empty() { "a key is missing".to_owned() } else { format!("`{written}` as a key means nothing") };
-                self.push(Diagnostic::error("E0108", &self.sink.source, at.span, message).help("write a plain word, or quote it"));
+                let message = if written.is_empty() {
+                    "a key is missing".to_owned()
+                } else {
+                    format!("`{written}` as a key means nothing")
+                };
+                self.push(
+                    Diagnostic::error("E0108", &self.sink.source, at.span, message)
+                        .help("write a plain word, or quote it"),
+                );
                 None
             }
             _ => {
@@ -282,7 +306,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Adds what merge keys bring: given keys win, earlier merges win over later ones.
-    fn merge(&mut self, entries: &mut Vec<(Spanned<String>, Spanned<Node>)>, merges: Vec<Spanned<Node>>) -> Result<(), Stopped> {
+    fn merge(
+        &mut self,
+        entries: &mut Vec<(Spanned<String>, Spanned<Node>)>,
+        merges: Vec<Spanned<Node>>,
+    ) -> Result<(), Stopped> {
         let mut present: BTreeSet<String> = entries.iter().map(|(key, _)| key.value.clone()).collect();
         let mut maps = Vec::new();
         for merge in merges {
@@ -294,7 +322,8 @@ impl<'a> Reader<'a> {
         for map in maps {
             match map.value {
                 Node::Map(brought) => {
-                    let fresh: Vec<_> = brought.into_iter().filter(|(key, _)| present.insert(key.value.clone())).collect();
+                    let fresh: Vec<_> =
+                        brought.into_iter().filter(|(key, _)| present.insert(key.value.clone())).collect();
                     entries.extend(fresh);
                 }
                 Node::Poison => {}
@@ -330,10 +359,20 @@ impl<'a> Reader<'a> {
         self.read.nodes += cost.nodes;
         self.read.bytes += cost.bytes;
         if self.read.nodes + self.kept.nodes > NODES_MAX {
-            return self.stop("E0102", span, format!("more than {NODES_MAX} values, copies made by aliases included"), None);
+            return self.stop(
+                "E0102",
+                span,
+                format!("more than {NODES_MAX} values, copies made by aliases included"),
+                None,
+            );
         }
         if self.read.bytes + self.kept.bytes > SCALARS_BYTES_MAX {
-            return self.stop("E0102", span, format!("more than {SCALARS_BYTES_MAX} bytes of scalars, copies made by aliases included"), None);
+            return self.stop(
+                "E0102",
+                span,
+                format!("more than {SCALARS_BYTES_MAX} bytes of scalars, copies made by aliases included"),
+                None,
+            );
         }
         Ok(())
     }
@@ -349,7 +388,13 @@ impl<'a> Reader<'a> {
         self.sink.found.push(diagnostic);
     }
 
-    fn stop<T>(&mut self, code: &'static str, span: Span, message: impl Into<String>, help: Option<&str>) -> Result<T, Stopped> {
+    fn stop<T>(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        help: Option<&str>,
+    ) -> Result<T, Stopped> {
         let diagnostic = Diagnostic::error(code, &self.sink.source, span, message).maybe_help(help.map(str::to_owned));
         self.push(diagnostic);
         Err(Stopped)
@@ -379,12 +424,17 @@ fn syntax_error(source: &Arc<Source>, error: &granit_parser::ScanError, last: Sp
         }
     }
     use granit_parser::ErrorKind;
-    if matches!(error.kind(), ErrorKind::UnclosedQuotedScalar | ErrorKind::InvalidQuotedScalarIndent | ErrorKind::DocumentIndicatorInQuotedScalar)
-        && let Some(quote) = source.slice(Span { start: last.end, end: at + 1 }).find(['"', '\''])
+    if matches!(
+        error.kind(),
+        ErrorKind::UnclosedQuotedScalar
+            | ErrorKind::InvalidQuotedScalarIndent
+            | ErrorKind::DocumentIndicatorInQuotedScalar
+    ) && let Some(quote) = source.slice(Span { start: last.end, end: at + 1 }).find(['"', '\''])
     {
         let start = source.boundary(last.end) + quote;
         let span = Span { start, end: start + 1 };
-        return Diagnostic::error("E0101", source, span, "the quote that opens here is not closed").help("close it on its line, or indent the lines it goes on");
+        return Diagnostic::error("E0101", source, span, "the quote that opens here is not closed")
+            .help("close it on its line, or indent the lines it goes on");
     }
     let (code, message) = match error.kind() {
         ErrorKind::UnknownAnchor => ("E0106", "no anchor of this name stands before this alias".to_owned()),
@@ -392,7 +442,11 @@ fn syntax_error(source: &Arc<Source>, error: &granit_parser::ScanError, last: Sp
         ErrorKind::DirectiveDisallowed => ("E0105", "directives such as `%YAML` are not read".to_owned()),
         _ => ("E0101", error.info().trim_end_matches('.').to_owned()),
     };
-    let end = source.text[source.boundary(at)..].chars().next().filter(|next| *next != '\n').map_or(at, |next| at + next.len_utf8());
+    let end = source.text[source.boundary(at)..]
+        .chars()
+        .next()
+        .filter(|next| *next != '\n')
+        .map_or(at, |next| at + next.len_utf8());
     Diagnostic::error(code, source, Span { start: at, end }, message)
 }
 
@@ -406,7 +460,11 @@ fn unquoted_template(source: &Source, byte: usize) -> Option<Span> {
     for (at, letter) in line.char_indices() {
         match (quote, letter) {
             (None, '#') if line[..at].ends_with([' ', '\t']) || at == 0 => break,
-            (None, '"' | '\'') if line[..at].trim_end().is_empty() || line[..at].ends_with([' ', '[', '{', ',', ':']) => quote = Some(letter),
+            (None, '"' | '\'')
+                if line[..at].trim_end().is_empty() || line[..at].ends_with([' ', '[', '{', ',', ':']) =>
+            {
+                quote = Some(letter);
+            }
             (Some(open), close) if open == close => quote = None,
             (None, '{') if line[at..].starts_with("{{") => {
                 from = Some(if line[..at].ends_with('$') { at - 1 } else { at });
@@ -430,8 +488,13 @@ fn not_quoted(source: &Arc<Source>, span: Span, template: &str) -> Diagnostic {
     let inner = template.trim().trim_start_matches('$').trim_start_matches("{{").trim_end_matches("}}").trim();
     let inner = inner.replace('"', "'");
     let span = Span { start: span.start, end: (span.start + template.len()).max(span.start) };
-    let shown = if inner.starts_with("params.") || inner.contains(' ') || inner.is_empty() { inner } else { format!("params.{inner}") };
-    Diagnostic::error("E0107", source, span, "an expression must stand in quotes").help(format!("write `\"${{{{ {shown} }}}}\"`"))
+    let shown = if inner.starts_with("params.") || inner.contains(' ') || inner.is_empty() {
+        inner
+    } else {
+        format!("params.{inner}")
+    };
+    Diagnostic::error("E0107", source, span, "an expression must stand in quotes")
+        .help(format!("write `\"${{{{ {shown} }}}}\"`"))
 }
 
 impl Sink {

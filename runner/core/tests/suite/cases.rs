@@ -36,7 +36,10 @@ fn folder() -> PathBuf {
 pub(crate) fn files() -> Vec<(PathBuf, String)> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    assert!(paths.iter().all(|path| path.extension().is_some_and(|end| end == "cases")), "only `.cases` files belong in tests/suite/language");
+    assert!(
+        paths.iter().all(|path| path.extension().is_some_and(|end| end == "cases")),
+        "only `.cases` files belong in tests/suite/language"
+    );
     paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
 }
 
@@ -48,11 +51,18 @@ pub(crate) fn parse(text: &str) -> (String, Vec<Case>) {
         let bare = line.trim_end_matches('\n');
         match (cases.last_mut(), bare) {
             (_, _) if bare.starts_with("=== ") => {
-                cases.push(Case { title: bare[4..].to_owned(), options: Vec::new(), text: String::new(), expected: Vec::new() });
+                cases.push(Case {
+                    title: bare[4..].to_owned(),
+                    options: Vec::new(),
+                    text: String::new(),
+                    expected: Vec::new(),
+                });
             }
             (None, _) => head.push_str(line),
             (Some(case), _) if bare.starts_with("=> ") => case.expected.push(bare[3..].to_owned()),
-            (Some(case), _) if bare.starts_with("$ ") && case.text.is_empty() => case.options.push(bare[2..].to_owned()),
+            (Some(case), _) if bare.starts_with("$ ") && case.text.is_empty() => {
+                case.options.push(bare[2..].to_owned());
+            }
             (Some(case), "") if !case.expected.is_empty() => {}
             (Some(case), _) => case.text.push_str(line),
         }
@@ -100,30 +110,49 @@ fn diagnostic_facts(diagnostic: &Diagnostic) -> Vec<String> {
         let path = source.path.to_string_lossy();
         if path == "flow.yaml" { format!("{line}:{column}") } else { format!("{path}:{line}:{column}") }
     };
-    let mut lines = vec![format!("{} {} {}", diagnostic.code, place(&diagnostic.source, diagnostic.primary.span.start), diagnostic.message)];
+    let mut lines = vec![format!(
+        "{} {} {}",
+        diagnostic.code,
+        place(&diagnostic.source, diagnostic.primary.span.start),
+        diagnostic.message
+    )];
     lines.extend(diagnostic.help.as_ref().map(|help| format!("help {help}")));
-    let also = |label: &sentinel_core::diag::Label| format!("also {} {}", place(label.source.as_ref().unwrap_or(&diagnostic.source), label.span.start), label.text);
+    let also = |label: &sentinel_core::diag::Label| {
+        format!("also {} {}", place(label.source.as_ref().unwrap_or(&diagnostic.source), label.span.start), label.text)
+    };
     lines.extend(diagnostic.related.iter().map(also));
     lines
 }
 
 fn workflow_facts(workflow: &Workflow) -> Vec<String> {
     let ids: Vec<&str> = workflow.nodes.iter().map(|node| node.id.as_str()).collect();
-    let mut lines = vec![format!("order {}", ids.join(" ")), format!("seed {}", workflow.seed), format!("name {}", workflow.name)];
+    let mut lines =
+        vec![format!("order {}", ids.join(" ")), format!("seed {}", workflow.seed), format!("name {}", workflow.name)];
     for node in workflow.nodes.iter().flat_map(Node::and_body) {
         let id = &node.id;
-        let needs: Vec<String> = node.needs.iter().map(|need| format!("{}={:?}:{}", need.slot, need.from, need.kind)).collect();
+        let needs: Vec<String> =
+            node.needs.iter().map(|need| format!("{}={:?}:{}", need.slot, need.from, need.kind)).collect();
         let offers: Vec<String> = node.outputs.iter().map(|port| format!("{}:{}", port.name, port.kind)).collect();
         lines.push(format!("needs {id} {}", needs.join(" ")));
         lines.push(format!("offers {id} {}", offers.join(" ")));
-        lines.push(format!("common {id} {:?} retries {} timeout {:?} resources {:?} batch {:?} threads {:?}", node.common.on_error, node.common.retries, node.common.timeout, node.common.resources, node.common.exec.batch, node.common.exec.threads));
+        lines.push(format!(
+            "common {id} {:?} retries {} timeout {:?} resources {:?} batch {:?} threads {:?}",
+            node.common.on_error,
+            node.common.retries,
+            node.common.timeout,
+            node.common.resources,
+            node.common.exec.batch,
+            node.common.exec.threads
+        ));
         if let Some(stage) = node.stage() {
             lines.push(format!("with {id} {}", stage.with));
             lines.push(format!("identity {id} {}", stage.identity));
             lines.extend(stage.marks.iter().map(|mark| format!("mark {id} {} {:?}", mark.pointer, mark.what)));
         }
     }
-    lines.extend(workflow.assets.iter().map(|(name, entry)| format!("asset {name} {} {}", entry.asset.kind, entry.identity)));
+    lines.extend(
+        workflow.assets.iter().map(|(name, entry)| format!("asset {name} {} {}", entry.asset.kind, entry.identity)),
+    );
     lines.extend(workflow.skipped.iter().map(|skipped| format!("skipped {} {}", skipped.id, skipped.because)));
     lines.push(format!("compare {}", workflow.report.compare.join(" ")));
     lines
@@ -132,9 +161,18 @@ fn workflow_facts(workflow: &Workflow) -> Vec<String> {
 /// Checks that the facts are what a case expects: all diagnostics in order, and every fact it names.
 fn check(case: &Case, project: &Project) -> Result<(), String> {
     let facts = facts(case, project);
-    let is_diagnostic = |line: &str| line.len() > 5 && matches!(line.as_bytes()[0], b'E' | b'W') && line.as_bytes()[1..5].iter().all(u8::is_ascii_digit) || line == "ok";
-    let (expected, found): (Vec<&String>, Vec<&String>) = (case.expected.iter().filter(|line| is_diagnostic(line)).collect(), facts.iter().filter(|line| is_diagnostic(line)).collect());
-    let agree = expected.len() == found.len() && expected.iter().zip(&found).all(|(expected, found)| matches(expected, found));
+    let is_diagnostic = |line: &str| {
+        line.len() > 5
+            && matches!(line.as_bytes()[0], b'E' | b'W')
+            && line.as_bytes()[1..5].iter().all(u8::is_ascii_digit)
+            || line == "ok"
+    };
+    let (expected, found): (Vec<&String>, Vec<&String>) = (
+        case.expected.iter().filter(|line| is_diagnostic(line)).collect(),
+        facts.iter().filter(|line| is_diagnostic(line)).collect(),
+    );
+    let agree =
+        expected.len() == found.len() && expected.iter().zip(&found).all(|(expected, found)| matches(expected, found));
     if !agree {
         return Err(format!("expected\n  {expected:#?}\nfound\n  {found:#?}"));
     }
@@ -151,7 +189,8 @@ fn matches(expected: &str, found: &str) -> bool {
     let words = if expected.starts_with(['E', 'W']) || expected.starts_with("also") { 2 } else { 1 };
     let mut expected = expected.splitn(words + 1, ' ');
     let mut found = found.splitn(words + 1, ' ');
-    (0..words).all(|_| expected.next() == found.next()) && found.next().unwrap_or("").contains(expected.next().unwrap_or(""))
+    (0..words).all(|_| expected.next() == found.next())
+        && found.next().unwrap_or("").contains(expected.next().unwrap_or(""))
 }
 
 #[test]
@@ -163,7 +202,8 @@ fn every_case_reports_exactly_what_it_says() {
         count += cases.len();
         for case in &cases {
             if let Err(why) = check(case, &project) {
-                let _ = writeln!(wrong, "--- {} — {}\n{why}\n", path.file_name().unwrap().to_string_lossy(), case.title);
+                let _ =
+                    writeln!(wrong, "--- {} — {}\n{why}\n", path.file_name().unwrap().to_string_lossy(), case.title);
             }
         }
         if std::env::var_os("UPDATE").is_some() {
@@ -195,8 +235,17 @@ fn updated(head: &str, cases: &mut [Case], project: &Project) -> String {
 fn every_code_has_a_case() {
     // Found outside of the text of a workflow: in files that cannot be read, and in paths that are looked at later.
     let elsewhere = ["E0110", "E0408"];
-    let tested: BTreeSet<String> = files().iter().flat_map(|(_, text)| parse(text).1).flat_map(|case| case.expected).filter_map(|line| Some(line.get(..5)?.to_owned())).collect();
-    let missing: Vec<&str> = CODES.iter().map(|code| code.code).filter(|code| !tested.contains(*code) && !elsewhere.contains(code)).collect();
+    let tested: BTreeSet<String> = files()
+        .iter()
+        .flat_map(|(_, text)| parse(text).1)
+        .flat_map(|case| case.expected)
+        .filter_map(|line| Some(line.get(..5)?.to_owned()))
+        .collect();
+    let missing: Vec<&str> = CODES
+        .iter()
+        .map(|code| code.code)
+        .filter(|code| !tested.contains(*code) && !elsewhere.contains(code))
+        .collect();
     assert!(missing.is_empty(), "no case for {missing:?}");
 }
 

@@ -6,16 +6,25 @@ use std::path::{Path, PathBuf};
 use schemars::{JsonSchema, Schema, schema_for};
 use sentinel_core::artifact::{Form, KindInfo};
 use sentinel_core::job::Job;
-use sentinel_core::stage::{Assets, ConfigError, Fault, Slot, SlotKind, Stage, StageError, StageKind, Unit, UnitOutput, UnitStage, WholeInputs, WholeOutput, WholeStage, Work, mark};
+use sentinel_core::stage::{
+    Assets, ConfigError, Fault, Slot, SlotKind, Stage, StageError, StageKind, Unit, UnitOutput, UnitStage, WholeInputs,
+    WholeOutput, WholeStage, Work, mark,
+};
 use sentinel_core::workflow::{AssetKind, Manifest, PluginManifests, Registry};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// The artifact kinds.
-pub(crate) static KINDS: &[KindInfo] = &[
+static KINDS: &[KindInfo] = &[
     KindInfo { name: "bundle", form: Form::Files, summary: "files", schema: None, ends_loop: None },
     KindInfo { name: "marks", form: Form::Rows, summary: "marks on words", schema: None, ends_loop: None },
-    KindInfo { name: "texts", form: Form::Rows, summary: "growing texts", schema: None, ends_loop: Some(|row| row.contains("\"end\"")) },
+    KindInfo {
+        name: "texts",
+        form: Form::Rows,
+        summary: "growing texts",
+        schema: None,
+        ends_loop: Some(|row| row.contains("\"end\"")),
+    },
     KindInfo { name: "words", form: Form::Rows, summary: "words of texts", schema: None, ends_loop: None },
 ];
 
@@ -32,10 +41,31 @@ pub(crate) fn registry() -> Registry<'static> {
 
 fn kinds() -> Vec<Kind> {
     vec![
-        kind::<Grow>("grow", false, &[Slot::rows("texts", "texts"), Slot::rows("words", "words").optional()], &[Slot::rows("texts", "texts")]),
+        kind::<Grow>(
+            "grow",
+            false,
+            &[Slot::rows("texts", "texts"), Slot::rows("words", "words").optional()],
+            &[Slot::rows("texts", "texts")],
+        ),
         kind::<Marking>("mark", false, &[Slot::rows("words", "words")], &[Slot::rows("marks", "marks")]),
-        kind::<Pack>("pack", true, &[Slot::rows("words", "words"), Slot::files("extra", "bundle").optional()], &[Slot::files("bundle", "bundle")]),
-        kind::<Picking>("pick", false, &[ANY], &[Slot { name: "records", kind: SlotKind::SameAs("records"), form: Form::Rows, optional: false, view: None }]),
+        kind::<Pack>(
+            "pack",
+            true,
+            &[Slot::rows("words", "words"), Slot::files("extra", "bundle").optional()],
+            &[Slot::files("bundle", "bundle")],
+        ),
+        kind::<Picking>(
+            "pick",
+            false,
+            &[ANY],
+            &[Slot {
+                name: "records",
+                kind: SlotKind::SameAs("records"),
+                form: Form::Rows,
+                optional: false,
+                view: None,
+            }],
+        ),
         kind::<Shapes>("shapes", true, &[], &[Slot::rows("words", "words")]),
         kind::<Reading>("source", true, &[], &[Slot::rows("texts", "texts"), Slot::files("bundle", "bundle")]),
         kind::<Split>("split", false, &[Slot::rows("texts", "texts")], &[Slot::rows("words", "words")]),
@@ -216,8 +246,14 @@ struct Kind {
     canonical: fn(Value) -> Result<Value, String>,
 }
 
-fn kind<C: JsonSchema + Serialize + for<'d> Deserialize<'d>>(name: &'static str, whole: bool, inputs: &[Slot], outputs: &[Slot]) -> Kind {
-    let canonical = |with| serde_json::from_value::<C>(with).and_then(serde_json::to_value).map_err(|error| error.to_string());
+fn kind<C: JsonSchema + Serialize + for<'d> Deserialize<'d>>(
+    name: &'static str,
+    whole: bool,
+    inputs: &[Slot],
+    outputs: &[Slot],
+) -> Kind {
+    let canonical =
+        |with| serde_json::from_value::<C>(with).and_then(serde_json::to_value).map_err(|error| error.to_string());
     let (inputs, outputs) = (inputs.to_vec().leak(), outputs.to_vec().leak());
     Kind { name, whole, inputs, outputs, schema: || schema_for!(C), canonical }
 }
@@ -234,10 +270,15 @@ impl StageKind for Kind {
     }
     fn parse(&self, with: Value, _assets: &Assets) -> Result<Box<dyn Stage>, Vec<ConfigError>> {
         if with.get("note").and_then(Value::as_str) == Some("refuse me") {
-            return Err(vec![ConfigError { pointer: "/note".to_owned(), message: "this note is refused".to_owned(), hint: Some("write another".to_owned()) }]);
+            return Err(vec![ConfigError {
+                pointer: "/note".to_owned(),
+                message: "this note is refused".to_owned(),
+                hint: Some("write another".to_owned()),
+            }]);
         }
         // What passes the check parses: anything else is a hole in the check.
-        (self.canonical)(with.clone()).unwrap_or_else(|error| panic!("`{}` passed the check but not serde: {error}: {with}", self.name));
+        (self.canonical)(with.clone())
+            .unwrap_or_else(|error| panic!("`{}` passed the check but not serde: {error}: {with}", self.name));
         Ok(Box::new(Made { inputs: self.inputs, outputs: self.outputs, whole: self.whole }))
     }
 }
@@ -292,12 +333,22 @@ impl PluginManifests for Manifests {
             _ => return Err(format!("`{}` does not exist", path.file_name().unwrap_or_default().to_string_lossy())),
         };
         let config_schema = match world {
-            "picker" => json!({ "type": "object", "properties": { "most": { "type": "integer", "minimum": 1, "default": 4 }, "order": { "enum": ["first", "last"] } } }),
-            "picker-hungry" => json!({ "type": "object", "properties": { "most": { "type": "integer" } }, "required": ["most"] }),
+            "picker" => {
+                json!({ "type": "object", "properties": { "most": { "type": "integer", "minimum": 1, "default": 4 }, "order": { "enum": ["first", "last"] } } })
+            }
+            "picker-hungry" => {
+                json!({ "type": "object", "properties": { "most": { "type": "integer" } }, "required": ["most"] })
+            }
             _ => json!({ "type": "object", "additionalProperties": false }),
         };
         let world = world.split('-').next().unwrap_or_default().to_owned();
-        Ok(Manifest { name: "made-up".to_owned(), version: "1.0.0".to_owned(), world, summary: String::new(), config_schema })
+        Ok(Manifest {
+            name: "made-up".to_owned(),
+            version: "1.0.0".to_owned(),
+            world,
+            summary: String::new(),
+            config_schema,
+        })
     }
 }
 
@@ -309,7 +360,9 @@ pub(crate) struct Project {
 impl Project {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        for folder in ["project/.git", "project/flows", "project/data", "project/engines/small", "project/plugins", "outside"] {
+        for folder in
+            ["project/.git", "project/flows", "project/data", "project/engines/small", "project/plugins", "outside"]
+        {
             std::fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
         std::fs::write(dir.path().join("outside/words.txt"), "a\n").unwrap();

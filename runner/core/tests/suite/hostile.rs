@@ -41,9 +41,12 @@ fn nesting() -> Vec<Hostile> {
 }
 
 fn aliases() -> Vec<Hostile> {
-    let laughs: String = (1..10).map(|level| format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 10].join(", "))).collect();
+    let laughs: String = (1..10)
+        .map(|level| format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 10].join(", ")))
+        .collect();
     let wide = format!("a: &a [{}]\nb: [{}]\n", vec!["x"; 2000].join(", "), vec!["*a"; 2000].join(", "));
-    let merges: String = (1..60).map(|level| format!("m{level}: &m{level} {{<<: [*m{0}, *m{0}], k{level}: 1}}\n", level - 1)).collect();
+    let merges: String =
+        (1..60).map(|level| format!("m{level}: &m{level} {{<<: [*m{0}, *m{0}], k{level}: 1}}\n", level - 1)).collect();
     let anchors: String = (0..60).map(|level| format!("&n{level} [")).collect::<String>() + "x" + &"]".repeat(60);
     let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(60_000), vec!["*a"; 190].join(", "));
     vec![
@@ -62,7 +65,8 @@ fn sizes() -> Vec<Hostile> {
     let keys: String = (0..20_000).map(|key| format!("key{key}: 1\n")).collect();
     let stages: String = (0..5000).map(|id| format!("  a{id}: {{kind: source, with: {{count: 1}}}}\n")).collect();
     let unknown: String = (0..10_000).map(|slot| format!("x{slot}: y{slot}, ")).collect();
-    let many: String = (0..900).map(|id| format!("  abcdefghijklmnop-{id}: {{kind: source, with: {{count: 1}}}}\n")).collect();
+    let many: String =
+        (0..900).map(|id| format!("  abcdefghijklmnop-{id}: {{kind: source, with: {{count: 1}}}}\n")).collect();
     vec![
         ("more than 1 MiB", "#".repeat(MIB + 1), "E0102"),
         ("1 MiB of comment", "#".repeat(MIB), "E0105"),
@@ -77,7 +81,11 @@ fn sizes() -> Vec<Hostile> {
         ("20,000 unknown keys", keys, "E0201"),
         ("20,000 times the same key", "a: 1\n".repeat(20_000), "E0103"),
         ("5,000 stages", format!("version: 1\nstages:\n{stages}"), "E0102"),
-        ("10,000 references to nothing among 900 stages", format!("version: 1\nstages:\n{many}  z: {{kind: split, needs: {{{unknown}}}}}\n"), "E0501"),
+        (
+            "10,000 references to nothing among 900 stages",
+            format!("version: 1\nstages:\n{many}  z: {{kind: split, needs: {{{unknown}}}}}\n"),
+            "E0501",
+        ),
         ("1,000 documents", "--- 1\n".repeat(1000), "E0105"),
         ("escapes", format!("a: \"{}\"\n", "\\U0010ffff".repeat(10_000)), "E0201"),
     ]

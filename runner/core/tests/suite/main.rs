@@ -3,6 +3,8 @@
 //!
 //! `UPDATE=1 cargo test -p sentinel-core --test suite` rewrites the expectations; read the diff.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod cases;
 mod fakes;
 mod hostile;

@@ -11,8 +11,47 @@ const MUTATIONS: usize = 4000;
 
 /// Pieces that mean something to some part of the reader.
 const PIECES: &[&str] = &[
-    "\n", "  ", "\t", ": ", "- ", "? ", "[", "]", "{", "}", ",", "\"", "'", "#", "&a ", "*a", "<<: *a", "!!str ", "---\n", "%YAML", "|\n", ">\n", "${{", "}}", "params.",
-    "loop.state", "loop:", "kind:", "with:", "needs:", "null", "~", "no", "0x", "1e309", "-1", "é", "\u{2028}", "\u{feff}", "\0", "\r",
+    "\n",
+    "  ",
+    "\t",
+    ": ",
+    "- ",
+    "? ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "\"",
+    "'",
+    "#",
+    "&a ",
+    "*a",
+    "<<: *a",
+    "!!str ",
+    "---\n",
+    "%YAML",
+    "|\n",
+    ">\n",
+    "${{",
+    "}}",
+    "params.",
+    "loop.state",
+    "loop:",
+    "kind:",
+    "with:",
+    "needs:",
+    "null",
+    "~",
+    "no",
+    "0x",
+    "1e309",
+    "-1",
+    "é",
+    "\u{2028}",
+    "\u{feff}",
+    "\0",
+    "\r",
 ];
 
 /// A small deterministic generator (xorshift), so that a failure names its seed.
@@ -38,17 +77,25 @@ fn mutate(text: &mut String, others: &[String], random: &mut Random) {
     let end = (start..=end).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(start);
     match random.below(8) {
         0 => text.replace_range(start..end, ""),
-        1 => text.insert_str(a, &text[start..end].to_owned()),
+        1 => {
+            let copy = text[start..end].to_owned();
+            text.insert_str(a, &copy);
+        }
         2 => text.replace_range(start..end, PIECES[random.below(PIECES.len())]),
         3 => text.insert_str(a, PIECES[random.below(PIECES.len())]),
         4 => {
             let line = random.below(text.lines().count());
-            *text = text.split_inclusive('\n').enumerate().filter(|(at, _)| *at != line).map(|(_, line)| line).collect();
+            *text =
+                text.split_inclusive('\n').enumerate().filter(|(at, _)| *at != line).map(|(_, line)| line).collect();
         }
         5 | 6 => {
-            let digits: Vec<usize> = text.match_indices(|letter: char| letter.is_ascii_digit()).map(|(at, _)| at).collect();
+            let digits: Vec<usize> =
+                text.match_indices(|letter: char| letter.is_ascii_digit()).map(|(at, _)| at).collect();
             if let Some(at) = digits.get(random.below(digits.len())) {
-                text.replace_range(*at..at + 1, ["0", "2", "-1", "1.5", "99999999999", "1e2", "x", "\"3\""][random.below(8)]);
+                text.replace_range(
+                    *at..at + 1,
+                    ["0", "2", "-1", "1.5", "99999999999", "1e2", "x", "\"3\""][random.below(8)],
+                );
             }
         }
         _ => {
@@ -63,7 +110,8 @@ fn mutate(text: &mut String, others: &[String], random: &mut Random) {
 fn mutated_cases_never_panic_and_every_report_has_a_place() {
     let project = Project::new();
     let cases: Vec<_> = files().iter().flat_map(|(_, text)| parse(text).1).collect();
-    let good: Vec<String> = cases.iter().filter(|case| load_case(case, &project).is_ok()).map(|case| case.text.clone()).collect();
+    let good: Vec<String> =
+        cases.iter().filter(|case| load_case(case, &project).is_ok()).map(|case| case.text.clone()).collect();
     let texts: Vec<String> = cases.into_iter().map(|case| case.text).collect();
     let (mut accepted, mut refused) = (0, 0);
     for seed in 1..=MUTATIONS as u64 {
@@ -74,7 +122,9 @@ fn mutated_cases_never_panic_and_every_report_has_a_place() {
         for _ in 0..=random.below(3) {
             mutate(&mut text, &texts, &mut random);
         }
-        let loaded = std::panic::catch_unwind(|| load_text(Source::new("flow.yaml", text.clone()), &project.flows(), &registry(), &Settings::default()));
+        let loaded = std::panic::catch_unwind(|| {
+            load_text(Source::new("flow.yaml", text.clone()), &project.flows(), &registry(), &Settings::default())
+        });
         match loaded {
             Err(_) => panic!("seed {seed} panics:\n{text}"),
             Ok(Ok(workflow)) => {
@@ -87,7 +137,10 @@ fn mutated_cases_never_panic_and_every_report_has_a_place() {
             }
         }
     }
-    assert!(accepted > MUTATIONS / 50 && refused > MUTATIONS / 2, "{accepted} accepted, {refused} refused: the mutations say little");
+    assert!(
+        accepted > MUTATIONS / 50 && refused > MUTATIONS / 2,
+        "{accepted} accepted, {refused} refused: the mutations say little"
+    );
 }
 
 fn check_places(found: &Diagnostics, seed: u64, text: &str) {
@@ -96,7 +149,10 @@ fn check_places(found: &Diagnostics, seed: u64, text: &str) {
         let labels = diagnostic.related.iter().chain([&diagnostic.primary]);
         for label in labels {
             let source = label.source.as_ref().unwrap_or(&diagnostic.source);
-            assert!(label.span.start <= label.span.end && label.span.end <= source.text.len(), "seed {seed}: {diagnostic:?}\n{text}");
+            assert!(
+                label.span.start <= label.span.end && label.span.end <= source.text.len(),
+                "seed {seed}: {diagnostic:?}\n{text}"
+            );
         }
     }
     assert!(!render::human(found, true).is_empty());

@@ -86,7 +86,9 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> bool {
     match value {
         Value::Null => schema::takes(&schema, "null"),
         Value::Bool(_) => schema::takes(&schema, "boolean"),
-        Value::Number(number) if !number.is_f64() => schema::takes(&schema, "integer") || schema::takes(&schema, "number"),
+        Value::Number(number) if !number.is_f64() => {
+            schema::takes(&schema, "integer") || schema::takes(&schema, "number")
+        }
         Value::Number(_) => schema::takes(&schema, "number"),
         Value::String(_) => schema::takes(&schema, "string"),
         Value::Array(_) => schema::takes(&schema, "array"),
@@ -94,7 +96,9 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> bool {
             let property = |key: &str| schema.get("properties").and_then(|properties| properties.get(key));
             schema::takes(&schema, "object")
                 && schema::required(&schema).all(|key| object.contains_key(key))
-                && object.iter().all(|(key, value)| property(key).map_or(schema::additional(&schema).is_some(), |schema| fits(root, schema, value)))
+                && object.iter().all(|(key, value)| {
+                    property(key).map_or(schema::additional(&schema).is_some(), |schema| fits(root, schema, value))
+                })
         }
     }
 }
@@ -118,16 +122,16 @@ mod tests {
         let double = json!({ "t": { "type": "number", "format": "double", "default": 1.0 } });
         check(&double, &json!({ "t": 1 }), &json!({}));
         check(&double, &json!({ "t": 2 }), &json!({ "t": 2.0 }));
-        let nested = json!({ "lora": {
-            "type": "object", "default": { "rank": 16, "alpha": 32 },
-            "properties": { "rank": { "type": "integer", "default": 16 }, "alpha": { "type": "integer", "default": 32 } },
+        let nested = json!({ "layout": {
+            "type": "object", "default": { "rows": 16, "columns": 32 },
+            "properties": { "rows": { "type": "integer", "default": 16 }, "columns": { "type": "integer", "default": 32 } },
         } });
-        check(&nested, &json!({ "lora": { "rank": 16 } }), &json!({}));
-        check(&nested, &json!({ "lora": { "rank": 8 } }), &json!({ "lora": { "rank": 8 } }));
-        let optional = json!({ "lora": { "default": null, "anyOf": [
-            { "type": "object", "properties": { "rank": { "type": "integer", "default": 16 } } }, { "type": "null" },
+        check(&nested, &json!({ "layout": { "rows": 16 } }), &json!({}));
+        check(&nested, &json!({ "layout": { "rows": 8 } }), &json!({ "layout": { "rows": 8 } }));
+        let optional = json!({ "layout": { "default": null, "anyOf": [
+            { "type": "object", "properties": { "rows": { "type": "integer", "default": 16 } } }, { "type": "null" },
         ] } });
-        check(&optional, &json!({ "lora": { "rank": 16 } }), &json!({ "lora": {} }));
+        check(&optional, &json!({ "layout": { "rows": 16 } }), &json!({ "layout": {} }));
         check(&optional, &json!({}), &json!({}));
     }
 }

@@ -88,7 +88,13 @@ impl Checker<'_> {
 
 impl Checker<'_> {
     /// Returns a small value of the language itself, read by a schema; `None` if it is absent or was reported.
-    pub(super) fn small<T: DeserializeOwned>(&mut self, schema: &Value, tree: Option<&Spanned<Node>>, header: Place, owner: &str) -> Option<T> {
+    pub(super) fn small<T: DeserializeOwned>(
+        &mut self,
+        schema: &Value,
+        tree: Option<&Spanned<Node>>,
+        header: Place,
+        owner: &str,
+    ) -> Option<T> {
         let tree = tree?;
         let owner = Owner { text: owner.to_owned(), chosen: None };
         let value = self.check(schema, Some(tree), header, &owner).0?.value;
@@ -118,7 +124,16 @@ struct Walk<'w, 'a> {
 
 impl<'w, 'a> Walk<'w, 'a> {
     fn new(checker: &'w mut Checker<'a>, root: &'w Value, owner: &'w Owner) -> Self {
-        Self { checker, root, owner, marks: Vec::new(), configs: BTreeMap::new(), places: BTreeMap::new(), checks: 0, incomplete: false }
+        Self {
+            checker,
+            root,
+            owner,
+            marks: Vec::new(),
+            configs: BTreeMap::new(),
+            places: BTreeMap::new(),
+            checks: 0,
+            incomplete: false,
+        }
     }
 
     /// Returns the value of a node; `None` means that something was reported. `header` is the key it belongs to.
@@ -135,7 +150,9 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
         match &node.value {
             Node::Null => self.null(&schema, node, header),
-            Node::Map(entries) if schema::takes(&schema, "object") => self.object(&schema, node.at, entries, pointer, header),
+            Node::Map(entries) if schema::takes(&schema, "object") => {
+                self.object(&schema, node.at, entries, pointer, header)
+            }
             Node::Seq(items) if schema::takes(&schema, "array") => self.array(&schema, node.at, items, pointer),
             Node::Scalar(_) | Node::Value(_) => self.scalar(&schema, node, pointer),
             _ => self.wrong_type(&schema, node),
@@ -188,7 +205,14 @@ impl<'w, 'a> Walk<'w, 'a> {
         Some(Value::Array(values))
     }
 
-    fn object(&mut self, schema: &Value, at: Place, entries: &[(Spanned<String>, Spanned<Node>)], pointer: &str, header: Place) -> Option<Value> {
+    fn object(
+        &mut self,
+        schema: &Value,
+        at: Place,
+        entries: &[(Spanned<String>, Spanned<Node>)],
+        pointer: &str,
+        header: Place,
+    ) -> Option<Value> {
         let none = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
         let open = schema::additional(schema);
@@ -197,7 +221,9 @@ impl<'w, 'a> Walk<'w, 'a> {
         for (key, node) in entries {
             let below = format!("{pointer}/{}", escape(&key.value));
             let value = match (properties.get(&key.value), &open) {
-                (Some(_), _) if key.value == "config" && plugin.is_some() => self.config(plugin.as_ref(), node, &below, key.at),
+                (Some(_), _) if key.value == "config" && plugin.is_some() => {
+                    self.config(plugin.as_ref(), node, &below, key.at)
+                }
                 (Some(property), _) => self.value(property, node, &below, key.at),
                 (None, Some(schema)) => self.value(schema, node, &below, key.at),
                 (None, None) => {
@@ -217,9 +243,18 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
         for name in schema::required(schema) {
             if !entries.iter().any(|(key, _)| key.value == name) {
-                let at = if pointer.is_empty() || entries.is_empty() { header } else { Place { alias: at.alias, ..header } };
-                let near = nearest(name, entries.iter().map(|(key, _)| key.value.as_str()).filter(|key| !properties.contains_key(*key)));
-                self.error("E0202", at, format!("{} needs `{name}`", self.place_name(pointer)), near.map(|key| format!("is `{key}` meant to be `{name}`?")));
+                let at =
+                    if pointer.is_empty() || entries.is_empty() { header } else { Place { alias: at.alias, ..header } };
+                let near = nearest(
+                    name,
+                    entries.iter().map(|(key, _)| key.value.as_str()).filter(|key| !properties.contains_key(*key)),
+                );
+                self.error(
+                    "E0202",
+                    at,
+                    format!("{} needs `{name}`", self.place_name(pointer)),
+                    near.map(|key| format!("is `{key}` meant to be `{name}`?")),
+                );
             }
         }
         Some(Value::Object(object))
@@ -234,10 +269,18 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// Returns the config schema of the plugin a block names, if it is such a block: one with `config` beside a plugin's name.
     /// `Some(None)` if the plugin is unknown or unreadable, which is reported elsewhere.
-    fn plugin_config(&self, properties: &Map<String, Value>, entries: &[(Spanned<String>, Spanned<Node>)]) -> Option<Option<Value>> {
+    fn plugin_config(
+        &self,
+        properties: &Map<String, Value>,
+        entries: &[(Spanned<String>, Spanned<Node>)],
+    ) -> Option<Option<Value>> {
         properties.get("config")?;
-        let names_plugin = |schema: &Value| schema.get(mark::ASSET).and_then(Value::as_str).is_some_and(|kind| kind.starts_with("plugin/"));
-        let (slot, _) = properties.iter().find(|(_, schema)| schema::alternatives(self.root, schema).into_iter().any(names_plugin))?;
+        let names_plugin = |schema: &Value| {
+            schema.get(mark::ASSET).and_then(Value::as_str).is_some_and(|kind| kind.starts_with("plugin/"))
+        };
+        let (slot, _) = properties
+            .iter()
+            .find(|(_, schema)| schema::alternatives(self.root, schema).into_iter().any(names_plugin))?;
         let (_, name) = entries.iter().find(|(key, _)| key.value == *slot)?;
         match &name.value {
             Node::Scalar(scalar) => Some(self.checker.assets.config_schema(&scalar.text).cloned()),
@@ -245,7 +288,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    fn config(&mut self, plugin: Option<&Option<Value>>, node: &Spanned<Node>, pointer: &str, header: Place) -> Option<Value> {
+    fn config(
+        &mut self,
+        plugin: Option<&Option<Value>>,
+        node: &Spanned<Node>,
+        pointer: &str,
+        header: Place,
+    ) -> Option<Value> {
         let Some(Some(schema)) = plugin else {
             return schema::plain(node);
         };
@@ -273,8 +322,10 @@ impl<'w, 'a> Walk<'w, 'a> {
                 Some(Value::String(path.to_string_lossy().into_owned()))
             }
             Err(error) => {
-                let advice = matches!(error, super::paths::PathError::Outside { .. } | super::paths::PathError::Escape { .. });
-                let advice = advice.then(|| "allow the folder with `--root`, or give the path on the command line".to_owned());
+                let advice =
+                    matches!(error, super::paths::PathError::Outside { .. } | super::paths::PathError::Escape { .. });
+                let advice =
+                    advice.then(|| "allow the folder with `--root`, or give the path on the command line".to_owned());
                 self.error("E0405", node.at, error.to_string(), advice);
                 None
             }
@@ -311,7 +362,9 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn error(&mut self, code: &'static str, at: Place, message: String, help: Option<String>) {
         self.incomplete = true;
         let mut diagnostic = self.checker.sink.error(code, at, message).maybe_help(help);
-        if let Some(chosen) = self.owner.chosen.filter(|_| matches!(code, "E0201" | "E0202")).filter(|chosen| chosen.span != at.span) {
+        if let Some(chosen) =
+            self.owner.chosen.filter(|_| matches!(code, "E0201" | "E0202")).filter(|chosen| chosen.span != at.span)
+        {
             diagnostic = diagnostic.related(chosen.span, "chosen here");
         }
         self.checker.sink.push(diagnostic);

@@ -40,7 +40,12 @@ impl Walk<'_, '_> {
             _ => false,
         };
         let advice = if quoted && unquoted() { Some("remove the quotes".to_owned()) } else { refusal };
-        self.error("E0203", node.at, format!("expected {}, found {}", schema::expected(self.root, schema), node.found()), advice);
+        self.error(
+            "E0203",
+            node.at,
+            format!("expected {}, found {}", schema::expected(self.root, schema), node.found()),
+            advice,
+        );
         None
     }
 
@@ -50,14 +55,22 @@ impl Walk<'_, '_> {
             Node::Value(value) => value.to_json(),
             _ => schema::plain(node)?,
         };
-        let as_written = |choice: &&&Value| ***choice == written || (!choice.is_string() && schema::plain(node).as_ref() == Some(**choice));
+        let as_written = |choice: &&&Value| {
+            ***choice == written || (!choice.is_string() && schema::plain(node).as_ref() == Some(**choice))
+        };
         if let Some(choice) = choices.iter().find(as_written) {
             return Some((*choice).clone());
         }
-        let names: Vec<String> = choices.iter().filter(|choice| !choice.is_null()).map(|choice| schema::plain_text(choice)).collect();
+        let names: Vec<String> =
+            choices.iter().filter(|choice| !choice.is_null()).map(|choice| schema::plain_text(choice)).collect();
         let names = || names.iter().map(String::as_str);
         let text = schema::plain_text(&written);
-        let message = format!("expected {} {}, found {}", if names().count() == 1 { "only" } else { "one of" }, listed(names()), node.found());
+        let message = format!(
+            "expected {} {}, found {}",
+            if names().count() == 1 { "only" } else { "one of" },
+            listed(names()),
+            node.found()
+        );
         self.error("E0204", node.at, message, did_you_mean(&text, names()));
         None
     }
@@ -83,7 +96,11 @@ impl Walk<'_, '_> {
         let letters = text.chars().count() as u64;
         let bound = |key: &str| schema.get(key).and_then(Value::as_u64);
         if let Some(least) = bound("minLength").filter(|least| letters < *least) {
-            let message = if letters == 0 { "a text is missing here".to_owned() } else { format!("a text of {letters} letters, and it takes at least {least}") };
+            let message = if letters == 0 {
+                "a text is missing here".to_owned()
+            } else {
+                format!("a text of {letters} letters, and it takes at least {least}")
+            };
             self.error("E0205", node.at, message, None);
         }
         if let Some(most) = bound("maxLength").filter(|most| letters > *most) {
@@ -105,7 +122,8 @@ impl Walk<'_, '_> {
         } else {
             let (least, most) = format_bounds(schema.get("format").and_then(Value::as_str));
             let int = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
-            int.filter(|int| *int < least || *int > most).map(|int| if int < least { format!("at least {least}") } else { format!("at most {most}") })
+            int.filter(|int| *int < least || *int > most)
+                .map(|int| if int < least { format!("at least {least}") } else { format!("at most {most}") })
         };
         if let Some(broken) = broken {
             self.error("E0205", node.at, format!("{} is out of range: it must be {broken}", node.found()), None);

@@ -129,7 +129,8 @@ pub(super) fn expected(root: &Value, schema: &Value) -> String {
 
 fn expected_alone(schema: &Value) -> String {
     if let Some(choices) = choices(schema) {
-        let words: Vec<String> = choices.iter().filter(|choice| !choice.is_null()).map(|choice| plain_text(choice)).collect();
+        let words: Vec<String> =
+            choices.iter().filter(|choice| !choice.is_null()).map(|choice| plain_text(choice)).collect();
         return match words.as_slice() {
             [only] => format!("`{only}`"),
             _ => format!("one of {}", listed(words.iter().map(String::as_str))),
@@ -179,7 +180,9 @@ pub(super) fn plain(node: &Spanned<Node>) -> Option<Value> {
 }
 
 fn plain_scalar(text: &str) -> Value {
-    if let Some(int) = scalar::int(text).ok().and_then(|int| i64::try_from(int).ok()).filter(|_| !text.contains(['.', 'e', 'E'])) {
+    if let Some(int) =
+        scalar::int(text).ok().and_then(|int| i64::try_from(int).ok()).filter(|_| !text.contains(['.', 'e', 'E']))
+    {
         return Value::from(int);
     }
     if let Ok(number) = scalar::number(text) {

@@ -8,22 +8,38 @@ use crate::workflow::yaml::{Node, Place, Spanned};
 
 impl Walk<'_, '_> {
     /// Returns the value of a node under one of several schemas.
-    pub(super) fn union(&mut self, branches: &[Value], node: &Spanned<Node>, pointer: &str, header: Place) -> Option<Value> {
+    pub(super) fn union(
+        &mut self,
+        branches: &[Value],
+        node: &Spanned<Node>,
+        pointer: &str,
+        header: Place,
+    ) -> Option<Value> {
         let root = self.root;
         let flat: Vec<_> = branches.iter().map(|branch| schema::flatten(root, branch)).collect();
         if node.value == Node::Null && flat.iter().any(|branch| schema::takes(branch, "null")) {
             return Some(Value::Null);
         }
         let meant: Vec<&Value> = flat.iter().map(AsRef::as_ref).filter(|branch| shaped(root, branch, node)).collect();
-        if matches!(node.value, Node::Scalar(_) | Node::Value(_)) && meant.iter().all(|branch| schema::choices(branch).is_some()) && !meant.is_empty() {
+        if matches!(node.value, Node::Scalar(_) | Node::Value(_))
+            && meant.iter().all(|branch| schema::choices(branch).is_some())
+            && !meant.is_empty()
+        {
             let words: Vec<&Value> = meant.iter().filter_map(|branch| schema::choices(branch)).flatten().collect();
             return self.choice(&words, node);
         }
         match meant.as_slice() {
             [] => {
-                let expected = flat.iter().filter(|branch| schema::types(branch) != ["null"]).map(|branch| schema::expected(root, branch));
+                let expected = flat
+                    .iter()
+                    .filter(|branch| schema::types(branch) != ["null"])
+                    .map(|branch| schema::expected(root, branch));
                 let mut words: Vec<String> = Vec::new();
-                expected.for_each(|word| if !words.contains(&word) { words.push(word) });
+                expected.for_each(|word| {
+                    if !words.contains(&word) {
+                        words.push(word);
+                    }
+                });
                 self.error("E0203", node.at, format!("expected {}, found {}", words.join(" or "), node.found()), None);
                 None
             }
@@ -45,7 +61,8 @@ impl Walk<'_, '_> {
         let mut fewest: Option<(usize, &Value)> = None;
         for branch in branches {
             let before = std::mem::take(&mut self.checker.sink.found);
-            let (marks, configs, places, incomplete) = (self.marks.len(), self.configs.clone(), self.places.clone(), self.incomplete);
+            let (marks, configs, places, incomplete) =
+                (self.marks.len(), self.configs.clone(), self.places.clone(), self.incomplete);
             self.incomplete = false;
             let value = self.value(branch, node, pointer, header);
             let failed = self.incomplete || value.is_none();
@@ -96,7 +113,8 @@ fn tagged<'s, 'n>(branches: &[&'s Value], node: &'n Spanned<Node>) -> Option<Tag
     let property = |branch: &'s Value, name: &str| branch.get("properties").and_then(|properties| properties.get(name));
     let names = branches[0].get("properties").and_then(Value::as_object)?;
     for name in names.keys() {
-        let words: Option<Vec<&Value>> = branches.iter().map(|branch| property(branch, name).and_then(|property| property.get("const"))).collect();
+        let words: Option<Vec<&Value>> =
+            branches.iter().map(|branch| property(branch, name).and_then(|property| property.get("const"))).collect();
         let Some(words) = words else { continue };
         let Some(tag) = node.get(name) else { return Some(Tag::Missing(name)) };
         let Node::Scalar(scalar) = &tag.value else { return Some(Tag::Wrong(words, tag)) };
@@ -104,6 +122,7 @@ fn tagged<'s, 'n>(branches: &[&'s Value], node: &'n Spanned<Node>) -> Option<Tag
         return Some(chosen.map_or(Tag::Wrong(words, tag), |chosen| Tag::Branch(branches[chosen])));
     }
     let [(key, _)] = entries.as_slice() else { return None };
-    let only = branches.iter().find(|branch| schema::requires(branch, &key.value) && schema::required(branch).count() == 1);
+    let only =
+        branches.iter().find(|branch| schema::requires(branch, &key.value) && schema::required(branch).count() == 1);
     only.map(|branch| Tag::Branch(branch))
 }
