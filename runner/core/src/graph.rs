@@ -4,6 +4,7 @@
 //! A loop is one node of the outer graph; its body is a graph of its own.
 
 pub mod draw;
+mod loops;
 mod order;
 mod typing;
 
