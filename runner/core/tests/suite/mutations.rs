@@ -1,4 +1,4 @@
-//! Thousands of small random edits of the cases: whatever comes out, nothing panics, every report has a place in its text, and
+//! Twenty thousand small random edits of the cases: whatever comes out, nothing panics, every report has a place in its text, and
 //! what passes the check is what the stage's own parser takes.
 
 use sentinel_core::diag::{Diagnostics, Source, render};
@@ -7,7 +7,7 @@ use sentinel_core::workflow::{Node, Settings, Workflow, load_text};
 use crate::cases::{files, load_case, parse};
 use crate::fakes::{Project, canonical, registry};
 
-const MUTATIONS: usize = 4000;
+const MUTATIONS: usize = 20_000;
 
 /// Pieces that mean something to some part of the reader.
 const PIECES: &[&str] = &[
