@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use sentinel_core::digest::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::Standing;
+
 /// A picture, its question, and the description grown so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +43,32 @@ pub struct Memory {
     pub uncertain: Vec<String>,
     /// Rejected by the detectors.
     pub hallucinated: Vec<String>,
+}
+
+impl Memory {
+    /// Returns what was decided about an object.
+    pub fn standing(&self, name: &str) -> Option<Standing> {
+        let lists = [
+            (&self.factual, Standing::Factual),
+            (&self.uncertain, Standing::Uncertain),
+            (&self.hallucinated, Standing::Hallucinated),
+        ];
+        lists.into_iter().find(|(names, _)| names.iter().any(|other| other == name)).map(|(_, standing)| standing)
+    }
+
+    /// Remembers what was decided about an object, unless something was decided before.
+    pub fn remember(&mut self, name: &str, standing: Standing) {
+        if self.standing(name).is_some() {
+            return;
+        }
+        let names = match standing {
+            Standing::Factual => &mut self.factual,
+            Standing::Uncertain => &mut self.uncertain,
+            Standing::Hallucinated => &mut self.hallucinated,
+        };
+        let place = names.partition_point(|other| other.as_str() < name);
+        names.insert(place, name.to_owned());
+    }
 }
 
 /// Why a description is complete.

@@ -1,0 +1,173 @@
+//! `read`: the user's own data. SENTINEL's `image_data.jsonl` and plain folders of pictures become descriptions, published pair
+//! sets become pairs. A record keeps its picture by digest; where the file was is remembered as a label only.
+
+mod index;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, schema_for};
+use sentinel_core::job::{Files, Job};
+use sentinel_core::stage::{Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work, to_rows};
+use sentinel_domain::config::{DirPath, FilePath};
+use sentinel_domain::records::{Description, Memory, Pair};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::kind::{Entry, Given, Parsed, config, wrong};
+use index::{Found, Source, read_folder, read_images, read_pairs};
+
+pub(crate) static ENTRY: Entry = Entry {
+    name: "read",
+    summary: "reads pictures from a list or a folder, or published preference pairs",
+    schema: || schema_for!(Config),
+    parse,
+};
+
+/// What `read` takes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Config {
+    /// A list, one JSON object a line. Either this or `folder`.
+    file: Option<FilePath>,
+    /// A folder of PNG and JPEG pictures, those below it included; a picture's path in it is its id.
+    folder: Option<DirPath>,
+    /// What the list holds.
+    format: Format,
+    /// Where the list's pictures are, by file name or id, however deep; by default their paths are relative to the list.
+    pictures: Option<DirPath>,
+    /// What is asked where a record asks nothing.
+    question: String,
+    /// Reads only so many records, from the start.
+    #[schemars(range(min = 1))]
+    limit: Option<u64>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let question = "Describe this image.".to_owned();
+        Self { file: None, folder: None, format: Format::Images, pictures: None, question, limit: None }
+    }
+}
+
+/// What a list holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Format {
+    /// `{image_id, image_path, question}`, as in SENTINEL's `image_data.jsonl`; both names fall back to `image`.
+    Images,
+    /// Preference pairs as SENTINEL publishes and writes them: rows of `_data_pair.jsonl`, or a `.json` of lists by image id.
+    Pairs,
+}
+
+fn parse(with: Value, _: &Given<'_>) -> Parsed {
+    let Config { file, folder, format, pictures, question, limit } = config(with)?;
+    let source = match (file, folder, format) {
+        (Some(file), None, _) => Source::List { file: file.0, pictures: pictures.map(|pictures| pictures.0) },
+        (None, Some(_), Format::Pairs) => return Err(wrong("/folder", "pairs are read from a `file`", None)),
+        (None, Some(_), Format::Images) if pictures.is_some() => {
+            return Err(wrong("/pictures", "`pictures` goes with `file`", None));
+        }
+        (None, Some(folder), Format::Images) => Source::Folder(folder.0),
+        (None, None, _) => return Err(wrong("", "`read` needs `file` or `folder`", None)),
+        (Some(_), Some(_), _) => return Err(wrong("/folder", "`read` takes `file` or `folder`, not both", None)),
+    };
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(Box::new(Read { source, format, question, limit }))
+}
+
+struct Read {
+    source: Source,
+    format: Format,
+    question: String,
+    limit: usize,
+}
+
+impl Stage for Read {
+    fn inputs(&self) -> Vec<Slot> {
+        Vec::new()
+    }
+    fn outputs(&self) -> Vec<Slot> {
+        match self.format {
+            Format::Images => vec![Slot::rows("descriptions", "descriptions")],
+            Format::Pairs => vec![Slot::rows("pairs", "pairs")],
+        }
+    }
+    fn version(&self) -> u32 {
+        1
+    }
+    fn listed_files(&self, files: &dyn Files) -> Result<Vec<PathBuf>, StageError> {
+        let paths: Vec<PathBuf> = match self.format {
+            Format::Images => self.images(files)?.into_iter().map(|found| found.path).collect(),
+            Format::Pairs => self.pairs(files)?.into_iter().map(|found| found.path).collect(),
+        };
+        Ok(paths)
+    }
+    fn work(&self) -> Work<'_> {
+        Work::Whole(self)
+    }
+}
+
+impl WholeStage for Read {
+    fn run(&self, _: &WholeInputs, job: &dyn Job) -> Result<Vec<WholeOutput>, StageError> {
+        let units = match self.format {
+            Format::Images => self.descriptions(job)?,
+            Format::Pairs => self.by_image(job)?,
+        };
+        Ok(vec![WholeOutput::Rows(units)])
+    }
+}
+
+type Units = Vec<(Arc<str>, sentinel_core::artifact::Rows)>;
+
+impl Read {
+    fn images(&self, files: &dyn Files) -> Result<Vec<Found<String>>, StageError> {
+        match &self.source {
+            Source::List { file, pictures } => read_images(files, file, pictures.as_deref(), &self.question, self.limit),
+            Source::Folder(folder) => read_folder(files, folder, &self.question, self.limit),
+        }
+    }
+
+    fn pairs(&self, files: &dyn Files) -> Result<Vec<Found<crate::released::PublishedPair>>, StageError> {
+        match &self.source {
+            Source::List { file, pictures } => read_pairs(files, file, pictures.as_deref(), self.limit),
+            Source::Folder(_) => Err(StageError::Bug("pairs out of a folder".to_owned())),
+        }
+    }
+
+    fn descriptions(&self, job: &dyn Job) -> Result<Units, StageError> {
+        let found = self.images(job)?;
+        let total = found.len() as u64;
+        let mut units = Vec::with_capacity(found.len());
+        for (done, Found { id, image_path, path, place, content: question }) in (1..).zip(found) {
+            if job.cancelled() {
+                return Err(StageError::Cancelled);
+            }
+            let picture = index::digest(job, &path, &place)?;
+            let (context, named, memory) = (Vec::new(), Vec::new(), Memory::default());
+            let description = Description { id: id.clone(), picture, image_path, question, context, named, memory, end: None };
+            units.push((id.into(), to_rows([description])));
+            job.progress(done, total, "pictures", &[]);
+        }
+        Ok(units)
+    }
+
+    fn by_image(&self, job: &dyn Job) -> Result<Units, StageError> {
+        let mut units: Vec<(Arc<str>, Vec<Pair>)> = Vec::new();
+        let mut places = std::collections::BTreeMap::new();
+        for Found { id, image_path, path, place, content } in self.pairs(job)? {
+            if job.cancelled() {
+                return Err(StageError::Cancelled);
+            }
+            let picture = index::digest(job, &path, &place)?;
+            let pair = content.pair(&id, image_path, picture, &self.question);
+            let pair = pair.map_err(|reason| StageError::Refused(format!("{place}: {reason}")))?;
+            let index = *places.entry(id.clone()).or_insert(units.len());
+            match units.get_mut(index) {
+                Some((_, pairs)) => pairs.push(pair),
+                None => units.push((id.into(), vec![pair])),
+            }
+        }
+        Ok(units.into_iter().map(|(id, pairs)| (id, to_rows(pairs))).collect())
+    }
+}
