@@ -1,1 +1,9 @@
 //! The stages as the runner meets them: through the registry, with scripted engines and a job in memory.
+
+mod bench;
+mod loops;
+mod reading;
+mod schemas;
+mod versions;
+mod workflows;
+mod writing;
