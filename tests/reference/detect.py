@@ -3,8 +3,11 @@
     pip install torch torchvision transformers onnx onnxruntime opencv-python-headless pillow
     python tests/reference/detect.py
 
+`scene.png` is scene 0 of `detectors-test` (examples/tiny-world/detectors/README.md); what the tiny world's two detectors see in
+it is recorded too, so run this again when they were trained again.
+
 Resizing is OpenCV's and Pillow's own; DETR pictures and boxes come from transformers' image processors; YOLO boxes from
-torchvision's `nms` and `batched` arithmetic as ultralytics documents `predict`. With `--ultralytics` (a scratch environment
+torchvision's `nms` on boxes offset by class, as ultralytics documents `predict`. With `--ultralytics` (a scratch environment
 that has the package) the YOLO numbers are also compared with that program's own functions; nothing of it is kept.
 """
 
@@ -24,7 +27,9 @@ from torch import nn
 from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil
 from transformers.models.rt_detr.image_processing_pil_rt_detr import RTDetrImageProcessorPil
 
-OUT = Path(__file__).resolve().parent.parent / "fixtures" / "detect"
+ROOT = Path(__file__).resolve().parent.parent.parent
+OUT = ROOT / "tests" / "fixtures" / "detect"
+TINY_WORLD = ROOT / "examples" / "tiny-world"
 NAMES = ["cat", "hot dog", "baker's cap"]
 HEIGHT, WIDTH = 64, 96  # of the YOLO inputs
 CONFIDENCE, IOU = 0.25, 0.7
@@ -120,28 +125,34 @@ def yolo(name, net, read, made, batch, compare):
     path = OUT / f"{name}.onnx"
     export(net, path, ["images"], ["output0"], (1, 3, HEIGHT, WIDTH), {0: "batch"} if batch is None else {})
     annotate(path, {"names": repr(dict(enumerate(NAMES))), "task": "detect"})
+    return yolo_answers(path, WIDTH, HEIGHT, read, made, NAMES, compare)
+
+
+def yolo_answers(path, width, height, read, made, names, compare):
     session = onnxruntime.InferenceSession(path)
     found = {}
     for picture_name, picture in made.items():
-        canvas, gain, left, top = letterbox(picture, WIDTH, HEIGHT)
+        canvas, gain, left, top = letterbox(picture, width, height)
         images = torch.from_numpy(canvas).permute(2, 0, 1)[None].float() / 255
         output = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
         boxes, scores, labels = read(output)
         boxes = back(boxes, picture, gain, left, top)
         if compare:
-            compare_with_ultralytics(picture, canvas, output, name, boxes, scores, labels)
-        found[picture_name] = rows(boxes, scores, labels)
+            compare_with_ultralytics(picture, canvas, output, path.stem, boxes, scores, labels)
+        found[picture_name] = rows(boxes, scores, labels, names)
     return found
 
 
 def compare_with_ultralytics(picture, canvas, output, name, boxes, scores, labels):
+    """Their letterbox, their suppression of overlaps, their way back to the picture."""
+    height, width, _ = canvas.shape
     from ultralytics.data.augment import LetterBox
     from ultralytics.utils.nms import non_max_suppression
     from ultralytics.utils.ops import scale_boxes
 
-    assert np.array_equal(LetterBox((HEIGHT, WIDTH), auto=False)(image=picture), canvas)
+    assert np.array_equal(LetterBox((height, width), auto=False)(image=picture), canvas)
     theirs = non_max_suppression(output.clone(), CONFIDENCE, IOU, end2end=name == "yolo-end-to-end")[0]
-    moved = scale_boxes((HEIGHT, WIDTH), theirs[:, :4].clone(), picture.shape[:2])
+    moved = scale_boxes((height, width), theirs[:, :4].clone(), picture.shape[:2])
     assert torch.equal(theirs[:, 4], scores) and torch.equal(theirs[:, 5].long(), labels)
     print(name, len(scores), "boxes equal ultralytics' within", float((moved - boxes).abs().max()), "pixels")
 
@@ -202,23 +213,24 @@ class Positional(nn.Module):
 def detr(made):
     path = OUT / "detr.onnx"
     inputs = ["pixel_values", "pixel_mask"]
-    torch.onnx.export(Positional(tiny_detr().eval()), (torch.rand(1, 3, 96, 128), torch.ones(1, 64, 64, dtype=torch.int64)), str(path),
-                      input_names=inputs, output_names=["logits", "pred_boxes"], opset_version=17, dynamo=False,
+    shown = (torch.rand(1, 3, 96, 128), torch.ones(1, 64, 64, dtype=torch.int64))
+    torch.onnx.export(Positional(tiny_detr().eval()), shown, str(path), input_names=inputs,
+                      output_names=["logits", "pred_boxes"], opset_version=17, dynamo=False,
                       dynamic_axes={"pixel_values": {0: "batch", 2: "height", 3: "width"}, "pixel_mask": {0: "batch"},
                                     "logits": {0: "batch"}, "pred_boxes": {0: "batch"}})
     tidy(path)
     processor = DetrImageProcessorPil()
-    return post_processed(path, processor, made, {"pixel_mask": np.ones((1, 64, 64), np.int64)}, 0.5)
+    return detr_answers(path, processor, made, {"pixel_mask": np.ones((1, 64, 64), np.int64)}, NAMES)
 
 
 def rt_detr(made):
     path = OUT / "rt-detr.onnx"
     export(tiny_rt_detr(), path, ["pixel_values"], ["logits", "pred_boxes"], (1, 3, 96, 96), {0: "batch"})
     processor = RTDetrImageProcessorPil(size={"height": 96, "width": 96})
-    return post_processed(path, processor, made, {}, 0.5)
+    return detr_answers(path, processor, made, {}, NAMES)
 
 
-def post_processed(path, processor, made, more, threshold):
+def detr_answers(path, processor, made, more, names):
     session = onnxruntime.InferenceSession(path)
     found = {}
     for name, picture in made.items():
@@ -226,10 +238,9 @@ def post_processed(path, processor, made, more, threshold):
         logits, boxes = session.run(["logits", "pred_boxes"], {"pixel_values": pixels.astype(np.float32), **more})
         answer = transformers.models.detr.modeling_detr.DetrObjectDetectionOutput(
             logits=torch.from_numpy(logits), pred_boxes=torch.from_numpy(boxes))
-        read = processor.post_process_object_detection(answer, threshold, [picture.shape[:2]])[0]
+        read = processor.post_process_object_detection(answer, 0.5, [picture.shape[:2]])[0]
         order = torch.sort(read["scores"], descending=True, stable=True).indices
-        found[name] = rows(read["boxes"][order], read["scores"][order], read["labels"][order])
-        found[name + ".pixels"] = [list(pixels.shape), [float(pixels.mean()), float(np.abs(pixels).max())]]
+        found[name] = rows(read["boxes"][order], read["scores"][order], read["labels"][order], names)
     return found
 
 
@@ -255,10 +266,10 @@ def annotate(path, properties):
     onnx.save(model, path)
 
 
-def rows(boxes, scores, labels):
+def rows(boxes, scores, labels, names):
     """Nine digits hold a 32-bit float."""
     short = lambda value: float(f"{float(value):.9g}")
-    return [[NAMES[label], short(score), [short(side) for side in box]] for box, score, label in zip(boxes, scores, labels)]
+    return [[names[label], short(score), [short(side) for side in box]] for box, score, label in zip(boxes, scores, labels)]
 
 
 def main():
@@ -280,11 +291,16 @@ def main():
         "detr": detr(made),
         "rt-detr": rt_detr(made),
     }
+    scene = {"scene": np.asarray(Image.open(OUT / "scene.png").convert("RGB"))}
+    names = (TINY_WORLD / "labels.txt").read_text().split("\n")[:-1]
+    recorded["tiny-world-yolo"] = yolo_answers(TINY_WORLD / "yolo.onnx", 112, 112, read_raw, scene, names, compare)
+    square = DetrImageProcessorPil(size={"height": 112, "width": 112})
+    recorded["tiny-world-detr"] = detr_answers(TINY_WORLD / "detr.onnx", square, scene, {}, names)
     (OUT / "labels.txt").write_text("".join(f"{name}\n" for name in NAMES))
     text = json.dumps(recorded, separators=(",", ":"))
     (OUT / "expected.json").write_text(text.replace(',"', ',\n"') + "\n")
     for name, by_picture in recorded.items():
-        print(name, {picture: len(found) for picture, found in by_picture.items() if "." not in picture})
+        print(name, {picture: len(found) for picture, found in by_picture.items()})
 
 
 if __name__ == "__main__":
