@@ -90,19 +90,22 @@ pub enum DetectError {
 }
 
 impl DetectError {
-    /// Splits the errors that cost one picture from those that stop the detector.
-    pub(crate) fn into_port(self) -> Result<Fault, EngineError> {
-        let detail = self.to_string();
-        match self {
-            Self::Picture { .. } => Ok(Fault { reason: "unreadable-picture".to_owned(), detail }),
-            Self::NotANumber { .. } => Ok(Fault { reason: "not-a-number".to_owned(), detail }),
-            Self::Read { .. } => Err(EngineError::World(detail)),
-            Self::TooLarge { .. }
-            | Self::Model { .. }
-            | Self::Labels { .. }
-            | Self::UnknownFamily { .. }
-            | Self::Threshold { .. }
-            | Self::Engine { .. } => Err(EngineError::Refused(detail)),
+    /// Returns the fault, where the error costs one picture and not the detector.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        let reason = match self {
+            Self::Picture { .. } => "unreadable-picture",
+            Self::NotANumber { .. } => "not-a-number",
+            _ => return None,
+        };
+        Some(Fault { reason: reason.to_owned(), detail: self.to_string() })
+    }
+}
+
+impl From<DetectError> for EngineError {
+    fn from(error: DetectError) -> Self {
+        match error {
+            DetectError::Read { .. } => Self::World(error.to_string()),
+            _ => Self::Refused(error.to_string()),
         }
     }
 }

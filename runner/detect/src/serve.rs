@@ -83,7 +83,7 @@ impl Detector for Served {
             }
             let answer = match self.answer(session, bytes) {
                 Ok(found) => Ok(found),
-                Err(error) => Err(error.into_port()?),
+                Err(error) => Err(error.fault().ok_or(error)?),
             };
             watch.progress(done.fetch_add(1, Ordering::Relaxed) + 1, pictures.len() as u64, "pictures", &[]);
             Ok(answer)
