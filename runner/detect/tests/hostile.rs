@@ -274,3 +274,27 @@ fn png(width: u32, height: u32) -> Arc<Vec<u8>> {
     chunk(b"IEND", &[]);
     Arc::new(bytes)
 }
+
+#[test]
+fn models_with_a_few_wrong_bytes_are_refused_or_answer() {
+    let whole = std::fs::read(fixture("yolo.onnx")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.onnx");
+    let (mut state, mut refused) = (1u64, 0);
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for _ in 0..100 {
+        let mut bytes = whole.clone();
+        for _ in 0..3 {
+            bytes[next(whole.len())] = next(256) as u8;
+        }
+        std::fs::write(&path, bytes).unwrap();
+        for engine in engines() {
+            let opened = sentinel_detect::open(&spec("yolo", path.clone()), &Default::default(), &engine);
+            refused += usize::from(opened.is_err() || detect(&*opened.unwrap(), &[picture("wide")]).is_err());
+        }
+    }
+    assert!(refused > 0);
+}
