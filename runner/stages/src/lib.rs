@@ -28,6 +28,8 @@ mod metrics;
 mod models;
 mod pair;
 mod read;
+#[cfg(test)]
+mod reference;
 mod released;
 mod sample;
 mod scenes;

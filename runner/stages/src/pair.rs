@@ -56,8 +56,9 @@ fn parse(with: Value, _: &Given<'_>) -> Parsed {
         Mode::Compat if chosen_names_something_new => only_paper("/chosen_names_something_new", "chosen_names_something_new"),
         Mode::Compat if max_pairs.is_some() => only_paper("/max_pairs", "max_pairs"),
         _ => {
-            let pairs_max = max_pairs.unwrap_or(PAIRS_MAX) as usize;
-            Ok(Box::new(Rules { mode, chosen_names_something_new, pairs_max, stop: stop.unwrap_or(mode.stop()) }))
+            let rules = Rules::of(mode);
+            let pairs_max = max_pairs.map_or(rules.pairs_max, |most| most as usize);
+            Ok(Box::new(Rules { chosen_names_something_new, pairs_max, stop: stop.unwrap_or(rules.stop), ..rules }))
         }
     }
 }
@@ -68,6 +69,13 @@ pub(crate) struct Rules {
     chosen_names_something_new: bool,
     pairs_max: usize,
     stop: Stop,
+}
+
+impl Rules {
+    /// Returns the rules of a mode, all else by default.
+    pub(crate) fn of(mode: Mode) -> Self {
+        Self { mode, chosen_names_something_new: false, pairs_max: PAIRS_MAX as usize, stop: mode.stop() }
+    }
 }
 
 impl Stage for Rules {
@@ -213,10 +221,6 @@ mod tests {
         }
     }
 
-    fn rules(mode: Mode) -> Rules {
-        Rules { mode, chosen_names_something_new: false, pairs_max: 4, stop: mode.stop() }
-    }
-
     /// Returns pairs as `chosen > rejected`.
     fn told(description: &Description, texts: &[&str], rules: &Rules) -> Vec<String> {
         let sentences = sentences(texts);
@@ -228,16 +232,16 @@ mod tests {
     fn in_the_papers_mode_coherent_sentences_come_first() {
         let candidates = ["a f2 .", "f1 by f3 .", "f1 and u1 .", "h1 .", "f1 with h2 .", "no thing .", "f4 .", "f4 ."];
         let started = description(&["f1 ."], &["f1"]);
-        assert_eq!(told(&started, &candidates, &rules(Mode::Paper)), ["f1 by f3 . > h1 .", "a f2 . > f1 with h2 ."]);
+        assert_eq!(told(&started, &candidates, &Rules::of(Mode::Paper)), ["f1 by f3 . > h1 .", "a f2 . > f1 with h2 ."]);
         let first = description(&[], &[]);
-        assert_eq!(told(&first, &candidates, &rules(Mode::Paper)), ["a f2 . > h1 .", "f1 by f3 . > f1 with h2 ."]);
-        let few = Rules { pairs_max: 1, ..rules(Mode::Paper) };
+        assert_eq!(told(&first, &candidates, &Rules::of(Mode::Paper)), ["a f2 . > h1 .", "f1 by f3 . > f1 with h2 ."]);
+        let few = Rules { pairs_max: 1, ..Rules::of(Mode::Paper) };
         assert_eq!(told(&first, &candidates, &few), ["a f2 . > h1 ."]);
     }
 
     #[test]
     fn a_chosen_sentence_can_be_made_to_name_something_new() {
-        let new = Rules { chosen_names_something_new: true, ..rules(Mode::Paper) };
+        let new = Rules { chosen_names_something_new: true, ..Rules::of(Mode::Paper) };
         let started = description(&["f1 ."], &["f1"]);
         assert_eq!(told(&started, &["f1 again .", "f1 by f3 .", "h1 .", "h2 ."], &new), ["f1 by f3 . > h1 ."]);
     }
@@ -246,7 +250,7 @@ mod tests {
     fn the_released_rules() {
         let candidates = ["a f2 .", "f1 by f3 .", "f1 and u1 .", "h1 .", "f1 with h2 .", "f1 alone ."];
         let started = description(&["f1 ."], &["f1"]);
-        let compat = rules(Mode::Compat);
+        let compat = Rules::of(Mode::Compat);
         assert_eq!(told(&started, &candidates, &compat), ["f1 by f3 . > h1 .", "f1 alone . > f1 with h2 ."]);
         assert!(told(&description(&[], &[]), &candidates, &compat).is_empty(), "the first step never yields a pair");
         assert!(told(&started, &["f1 with h1 .", "f1 with h1 ."], &compat).is_empty(), "one distinct sentence yields none");
@@ -257,7 +261,7 @@ mod tests {
         let sentences = sentences(&["f1 by f2 .", "h1 with u1 .", "", ""]);
         let mut description = description(&["f1 and h0 ."], &["f1", "h0"]);
         description.memory.remember("h0", Standing::Hallucinated);
-        let pairs = pair(&description, 3, &sentences, &verdicts(&sentences), &rules(Mode::Paper));
+        let pairs = pair(&description, 3, &sentences, &verdicts(&sentences), &Rules::of(Mode::Paper));
         let [pair] = pairs.as_slice() else { panic!("{pairs:?}") };
         assert_eq!((pair.step, pair.is_last, pair.pair_type), (3, false, PairType::Coherent));
         assert_eq!((&pair.objects_of_chosen, &pair.hallucinated_in_rejected), (&vec!["f1".into(), "f2".into()], &vec!["h1".into()]));

@@ -18,7 +18,7 @@ fn says(prompt: &Prompt<'_>) -> Vec<String> {
     let unsaid = |word: &&str| prompt.context.iter().all(|sentence| !sentence.contains(*word));
     let mut said: Vec<String> = shown.split(' ').filter(unsaid).map(|word| format!("There is a {word}.")).collect();
     said.extend(prompt.context.last().map(|last| format!("Near it, as I said, {}", last.to_lowercase())));
-    said.push("There is a kite.".to_owned());
+    said.extend((prompt.question != "Only what is there?").then(|| "There is a kite.".to_owned()));
     said.push("How nice.".to_owned());
     if prompt.context.len() >= 4 { vec![String::new(), String::new(), "There is a kite.".to_owned()] } else { said }
 }
@@ -134,8 +134,8 @@ fn company_order_and_repetition_change_nothing() {
 fn another_seed_draws_another_context() {
     let contexts = |seed| {
         let job = MemoryJob::new(seed).file("/models/yolo.onnx", "y").file("/models/detr.onnx", "d").file("/models/labels.txt", "cat");
-        let records = world(&job);
-        run_loop(&records, 64, &job).into_values().map(|told| told.last.context).collect::<Vec<_>>()
+        let records = world(&job).into_iter().map(|record| Description { question: "Only what is there?".to_owned(), ..record });
+        run_loop(&records.collect::<Vec<_>>(), 64, &job).into_values().map(|told| told.last.context).collect::<Vec<_>>()
     };
     assert_ne!(contexts(1), contexts(2));
     assert_eq!(contexts(1), contexts(1));
