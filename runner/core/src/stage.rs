@@ -193,11 +193,14 @@ pub enum Input {
 /// A unit's rows, one list for each output slot, in order.
 pub type UnitOutput = Vec<Rows>;
 
+/// Units in record order, each with its rows.
+pub type Units = Vec<(Arc<str>, Arc<Rows>)>;
+
 /// What came in to a whole stage.
 #[derive(Debug, Clone, Default)]
 pub struct WholeInputs {
     /// Slot name → units in record order, each with its rows.
-    pub rows: BTreeMap<&'static str, Arc<Vec<(Arc<str>, Arc<Rows>)>>>,
+    pub rows: BTreeMap<&'static str, Arc<Units>>,
     /// Slot name → files.
     pub files: BTreeMap<&'static str, Arc<FileSet>>,
 }

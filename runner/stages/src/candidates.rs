@@ -62,9 +62,12 @@ impl<'a> Candidate<'a> {
         let candidate = |sentence: &'a Sentence| {
             let of = |standing| {
                 let own = verdicts.iter().filter(move |verdict| verdict.standing == standing);
-                own.filter(|verdict| verdict.candidates.contains(&sentence.candidate)).map(|verdict| verdict.name.as_str()).collect()
+                own.filter(|verdict| verdict.candidates.contains(&sentence.candidate))
+                    .map(|verdict| verdict.name.as_str())
+                    .collect()
             };
-            let (factual, uncertain, hallucinated) = (of(Standing::Factual), of(Standing::Uncertain), of(Standing::Hallucinated));
+            let (factual, uncertain, hallucinated) =
+                (of(Standing::Factual), of(Standing::Uncertain), of(Standing::Hallucinated));
             Self { text: &sentence.text, cut: sentence.cut, factual, uncertain, hallucinated }
         };
         distinct(sentences).into_iter().map(candidate).collect()
@@ -113,8 +116,12 @@ pub(crate) mod tests {
 
     /// Returns candidates with these texts; an empty one is the model ending at once.
     pub(crate) fn sentences(texts: &[&str]) -> Vec<Sentence> {
-        let sentence = |(candidate, text): (u32, &&str)| {
-            Sentence { candidate, text: (*text).to_owned(), ended: text.is_empty(), cut: false, tokens: 1 }
+        let sentence = |(candidate, text): (u32, &&str)| Sentence {
+            candidate,
+            text: (*text).to_owned(),
+            ended: text.is_empty(),
+            cut: false,
+            tokens: 1,
         };
         (0..).zip(texts).map(sentence).collect()
     }
@@ -132,7 +139,13 @@ pub(crate) mod tests {
                 };
                 match verdicts.iter_mut().find(|verdict| verdict.name == word) {
                     Some(verdict) => verdict.candidates.push(sentence.candidate),
-                    None => verdicts.push(Verdict { name: word.to_owned(), standing, candidates: vec![sentence.candidate], found_by: vec![], missed_by: vec![] }),
+                    None => verdicts.push(Verdict {
+                        name: word.to_owned(),
+                        standing,
+                        candidates: vec![sentence.candidate],
+                        found_by: vec![],
+                        missed_by: vec![],
+                    }),
                 }
             }
         }
@@ -143,7 +156,9 @@ pub(crate) mod tests {
     #[test]
     fn the_released_stop_rule() {
         for (empty, distinct, stops) in [(0, 4, true), (0, 5, false), (5, 5, false), (6, 4, true), (5, 1, true)] {
-            let texts: Vec<String> = (0..10).map(|index| if index < empty { String::new() } else { format!("s{}", index % distinct) }).collect();
+            let texts: Vec<String> = (0..10)
+                .map(|index| if index < empty { String::new() } else { format!("s{}", index % distinct) })
+                .collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let found = texts.iter().filter(|text| !text.is_empty()).collect::<std::collections::BTreeSet<_>>().len();
             assert_eq!(found, distinct, "the case is what it says");
@@ -153,7 +168,9 @@ pub(crate) mod tests {
 
     #[test]
     fn the_papers_stop_rule() {
-        for (texts, stops) in [(&["", "a", "a", "a"][..], false), (&["", "", "a", "b"], false), (&["", "", "", "b"], true), (&[], true)] {
+        for (texts, stops) in
+            [(&["", "a", "a", "a"][..], false), (&["", "", "a", "b"], false), (&["", "", "", "b"], true), (&[], true)]
+        {
             assert_eq!(Stop::Eos.holds(&sentences(texts)), stops, "{texts:?}");
         }
     }
@@ -163,7 +180,8 @@ pub(crate) mod tests {
         let sentences = sentences(&["f1 and u1", "", "f1 and u1", "h1 near f1", "nothing"]);
         let verdicts = verdicts(&sentences);
         let all = Candidate::all(&sentences, &verdicts);
-        let told: Vec<_> = all.iter().map(|candidate| (candidate.text, candidate.objects().collect::<Vec<_>>())).collect();
+        let told: Vec<_> =
+            all.iter().map(|candidate| (candidate.text, candidate.objects().collect::<Vec<_>>())).collect();
         assert_eq!(told, [("f1 and u1", vec!["f1", "u1"]), ("h1 near f1", vec!["f1", "h1"]), ("nothing", vec![])]);
     }
 }

@@ -18,12 +18,8 @@ use crate::kind::{Entry, Given, JobWatch, Parsed, config, each_answered};
 use crate::models::{self, Model};
 use crate::sample::{Asked, EndRule};
 
-pub(crate) static ENTRY: Entry = Entry {
-    name: "caption",
-    summary: "completes each description to its end",
-    schema: || schema_for!(Config),
-    parse,
-};
+pub(crate) static ENTRY: Entry =
+    Entry { name: "caption", summary: "completes each description to its end", schema: || schema_for!(Config), parse };
 
 /// What `caption` takes.
 #[derive(Deserialize, JsonSchema)]
@@ -133,7 +129,8 @@ impl UnitStage for Complete {
 
 impl Complete {
     fn captioning(&self, seed: u64) -> Captioning {
-        let Config { model: _, temperature, top_p, top_k, max_tokens, max_sentences, sentence_end, ref stream } = self.config;
+        let Config { model: _, temperature, top_p, top_k, max_tokens, max_sentences, sentence_end, ref stream } =
+            self.config;
         let (n, sentence_end) = (1, sentence_end.into());
         let stream = stream.clone().unwrap_or_else(|| ENTRY.name.to_owned());
         let sampling = Sampling { n, temperature, top_p, top_k, max_tokens, sentence_end, seed, stream };

@@ -74,8 +74,12 @@ fn parse(with: Value, given: &Given<'_>) -> Parsed {
     let Config { plugin, config, format, name, pictures } = config(with)?;
     let writer = match (plugin, format) {
         (Some(_), None) if name.is_some() => return Err(wrong("/name", "`name` goes with `format`", None)),
-        (Some(plugin), None) => Writer::Plugin { plugin: models::plugin(&plugin.0, given)?, config: Value::Object(config).to_string() },
-        (None, Some(Format::Sentinel)) if !config.is_empty() => return Err(wrong("/config", "`config` goes with `plugin`", None)),
+        (Some(plugin), None) => {
+            Writer::Plugin { plugin: models::plugin(&plugin.0, given)?, config: Value::Object(config).to_string() }
+        }
+        (None, Some(Format::Sentinel)) if !config.is_empty() => {
+            return Err(wrong("/config", "`config` goes with `plugin`", None));
+        }
         (None, Some(Format::Sentinel)) => {
             let name = name.unwrap_or_else(|| "sentinel".to_owned());
             if !is_safe(&name) || name.contains('/') {
@@ -129,7 +133,8 @@ impl Stage for Convert {
 impl WholeStage for Convert {
     fn run(&self, inputs: &WholeInputs, job: &dyn Job) -> Result<Vec<WholeOutput>, StageError> {
         let mut pairs: Vec<Pair> = inputs.list("pairs")?;
-        let mut descriptions: Vec<Description> = if inputs.rows.contains_key("descriptions") { inputs.list("descriptions")? } else { Vec::new() };
+        let mut descriptions: Vec<Description> =
+            if inputs.rows.contains_key("descriptions") { inputs.list("descriptions")? } else { Vec::new() };
         let mut dataset = Dataset { files: FileSet::default(), paths: BTreeMap::new(), job };
         if self.pictures == Pictures::Copy {
             for (id, picture, path) in pairs.iter_mut().map(|pair| (&pair.id, pair.picture, &mut pair.image_path)) {
@@ -169,7 +174,8 @@ fn image_rows(descriptions: &[Description], inputs: &WholeInputs, job: &dyn Job)
     let mut boxes: BTreeMap<Arc<str>, Vec<FoundBox>> = BTreeMap::new();
     for (id, rows) in inputs.rows.get("detections").into_iter().flat_map(|units| units.iter()) {
         // Every step asked the detectors again, and one with a closed vocabulary answered the same.
-        let closed = parse_rows::<Detection>("detections", rows)?.into_iter().find(|detection| detection.vocabulary.is_some());
+        let closed =
+            parse_rows::<Detection>("detections", rows)?.into_iter().find(|detection| detection.vocabulary.is_some());
         boxes.insert(id.clone(), closed.map(|detection| detection.boxes).unwrap_or_default());
     }
     let row = |description: &Description| {
@@ -182,7 +188,8 @@ fn image_rows(descriptions: &[Description], inputs: &WholeInputs, job: &dyn Job)
 
 /// Returns width and height of an encoded picture.
 fn size(picture: &[u8], id: &str) -> Result<(f32, f32), StageError> {
-    let size = imagesize::blob_size(picture).map_err(|error| StageError::Refused(format!("the picture of `{id}`: {error}")))?;
+    let size = imagesize::blob_size(picture)
+        .map_err(|error| StageError::Refused(format!("the picture of `{id}`: {error}")))?;
     Ok((size.width as f32, size.height as f32))
 }
 
@@ -202,7 +209,8 @@ impl Dataset<'_> {
         }
         let bytes = self.job.blob(picture)?;
         let ending = ending(&bytes, path);
-        let plain = |letter: char| if letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_') { letter } else { '_' };
+        let plain =
+            |letter: char| if letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_') { letter } else { '_' };
         let name: String = Path::new(id).with_extension("").to_string_lossy().chars().map(plain).collect();
         let mut path = format!("{PICTURES}/{name}.{ending}");
         if self.files.files.contains_key(&path) {
@@ -217,7 +225,9 @@ impl Dataset<'_> {
     /// Adds a file a converter wrote.
     fn add(&mut self, path: &str, content: &[u8]) -> Result<(), StageError> {
         if !is_safe(path) || self.files.files.contains_key(path) {
-            return Err(StageError::Refused(format!("the converter writes `{path:.200}`, which leads outside, or is there already")));
+            return Err(StageError::Refused(format!(
+                "the converter writes `{path:.200}`, which leads outside, or is there already"
+            )));
         }
         let digest = self.job.put_blob(content)?;
         self.files.files.insert(path.to_owned(), FileEntry { digest, bytes: content.len() as u64 });
@@ -228,7 +238,10 @@ impl Dataset<'_> {
 /// Whether a path of a data set stays in it, and means the same everywhere.
 fn is_safe(path: &str) -> bool {
     let odd = |letter: char| letter.is_control() || matches!(letter, '\\' | ':');
-    !path.is_empty() && !path.contains(odd) && !path.ends_with('/') && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+    !path.is_empty()
+        && !path.contains(odd)
+        && !path.ends_with('/')
+        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// Returns the file ending that goes with a picture's first bytes.
@@ -246,7 +259,18 @@ mod tests {
 
     #[test]
     fn paths_stay_in_the_data_set() {
-        for (path, safe) in [("a.json", true), ("a/b.json", true), ("/a", false), ("../a", false), ("a/../b", false), ("", false), ("a\\b", false), ("c:a", false), ("a/", false), ("./a", false)] {
+        for (path, safe) in [
+            ("a.json", true),
+            ("a/b.json", true),
+            ("/a", false),
+            ("../a", false),
+            ("a/../b", false),
+            ("", false),
+            ("a\\b", false),
+            ("c:a", false),
+            ("a/", false),
+            ("./a", false),
+        ] {
             assert_eq!(is_safe(path), safe, "{path}");
         }
     }

@@ -157,11 +157,18 @@ impl Opened<'_> {
             (Some(_), _) => &Vec::new(),
             (None, Some(phrases)) => phrases,
             (None, None) => {
-                let message = format!("`{}` has an open vocabulary: connect `needs.mentions`, so that it knows what to look for", self.label);
+                let message = format!(
+                    "`{}` has an open vocabulary: connect `needs.mentions`, so that it knows what to look for",
+                    self.label
+                );
                 return Err(StageError::Refused(message));
             }
         };
-        let boxes = if closed.is_none() && phrases.is_empty() { Ok(Vec::new()) } else { self.boxes(question.picture, phrases, job)? };
+        let boxes = if closed.is_none() && phrases.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.boxes(question.picture, phrases, job)?
+        };
         let vocabulary = closed.map(|names| distinct(names.iter().map(|name| canonical(name))));
         let detection = |boxes: Vec<FoundBox>| Detection {
             detector: self.label.to_owned(),
@@ -172,7 +179,12 @@ impl Opened<'_> {
     }
 
     /// Returns the boxes in a picture, remembered or found. A picture's fault is not remembered, so that it can be tried again.
-    fn boxes(&self, picture: Digest, phrases: &[String], job: &dyn Job) -> Result<Result<Vec<FoundBox>, Fault>, StageError> {
+    fn boxes(
+        &self,
+        picture: Digest,
+        phrases: &[String],
+        job: &dyn Job,
+    ) -> Result<Result<Vec<FoundBox>, Fault>, StageError> {
         let asked: Vec<&[u8]> = phrases.iter().map(|phrase| phrase.as_bytes()).collect();
         let known = [BOXES, self.identity.as_bytes(), picture.as_bytes()];
         let key = Digest::of_parts(known.into_iter().chain(asked));

@@ -72,7 +72,10 @@ impl Stage for Evaluate {
 
 impl WholeStage for Evaluate {
     fn run(&self, inputs: &WholeInputs, job: &dyn Job) -> Result<Vec<WholeOutput>, StageError> {
-        let files = inputs.files.get("annotations").ok_or_else(|| StageError::Bug("nothing in slot `annotations`".to_owned()))?;
+        let files = inputs
+            .files
+            .get("annotations")
+            .ok_or_else(|| StageError::Bug("nothing in slot `annotations`".to_owned()))?;
         let truth = truth(files, &|digest| job.blob(digest))?;
         let captions: Vec<Caption> = inputs.list("captions")?;
         if captions.is_empty() {
@@ -83,7 +86,8 @@ impl WholeStage for Evaluate {
         for metric in &self.config.metrics {
             measurements.extend(measure(*metric, &told).map_err(StageError::Refused)?);
         }
-        let units = measurements.into_iter().map(|measurement| (measurement.id.as_str().into(), to_rows([measurement])));
+        let units =
+            measurements.into_iter().map(|measurement| (measurement.id.as_str().into(), to_rows([measurement])));
         Ok(vec![WholeOutput::Rows(units.collect())])
     }
 }
@@ -94,16 +98,23 @@ type Blob<'a> = dyn Fn(sentinel_core::digest::Digest) -> Result<Vec<u8>, StageEr
 fn truth(files: &FileSet, blob: &Blob<'_>) -> Result<Truth, StageError> {
     let mut json = files.files.iter().filter(|(name, _)| name.ends_with(".json"));
     let (Some((name, file)), None) = (json.next(), json.next()) else {
-        return Err(StageError::Refused(format!("annotations are one `.json` file, and there are {}", files.files.len())));
+        return Err(StageError::Refused(format!(
+            "annotations are one `.json` file, and there are {}",
+            files.files.len()
+        )));
     };
     Truth::parse(&blob(file.digest)?).map_err(|reason| StageError::Refused(format!("`{name}`: {reason}")))
 }
 
 fn tell<'a>(captions: &'a [Caption], truth: &'a Truth) -> Result<Vec<Told<'a>>, StageError> {
-    let unknown: Vec<&str> = captions.iter().filter(|caption| truth.scene(caption).is_none()).map(|caption| caption.id.as_str()).collect();
+    let unknown: Vec<&str> =
+        captions.iter().filter(|caption| truth.scene(caption).is_none()).map(|caption| caption.id.as_str()).collect();
     if let Some(first) = unknown.first() {
         let count = unknown.len();
-        return Err(StageError::Refused(format!("{count} of {} captions have no annotations, the first of them `{first}`", captions.len())));
+        return Err(StageError::Refused(format!(
+            "{count} of {} captions have no annotations, the first of them `{first}`",
+            captions.len()
+        )));
     }
     Ok(captions.iter().filter_map(|caption| Some(Told::of(caption, truth.scene(caption)?))).collect())
 }
@@ -130,7 +141,11 @@ fn cards(io: &dyn ReportIo) -> Result<Vec<Card>, StageError> {
         for told in tell(&captions, &truth)? {
             let tone = |name: &str| if told.is_there(name) { Tone::Good } else { Tone::Bad };
             let line = |(sentence, mentions): (&String, &Vec<crate::lexicon::Mention>)| {
-                gallery::toned(None, sentence, mentions.iter().map(|mention| (mention.start, mention.end, tone(&mention.name))))
+                gallery::toned(
+                    None,
+                    sentence,
+                    mentions.iter().map(|mention| (mention.start, mention.end, tone(&mention.name))),
+                )
             };
             let lines = told.caption.sentences.iter().zip(&told.mentions).map(line).collect();
             cards.push(gallery::card(&told.caption.id, Some(told.caption.picture), lines));

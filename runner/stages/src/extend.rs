@@ -109,7 +109,13 @@ pub(crate) struct Step<'a> {
 }
 
 /// Returns the description after one step. `draw` gives a number below its argument.
-pub(crate) fn extend(description: Description, step: &Step<'_>, mode: Mode, stop: Stop, draw: &mut dyn FnMut(usize) -> usize) -> Description {
+pub(crate) fn extend(
+    description: Description,
+    step: &Step<'_>,
+    mode: Mode,
+    stop: Stop,
+    draw: &mut dyn FnMut(usize) -> usize,
+) -> Description {
     let mut grown = description;
     let candidates = Candidate::all(step.sentences, step.verdicts);
     step.verdicts.iter().for_each(|verdict| grown.memory.remember(&verdict.name, verdict.standing));
@@ -140,10 +146,17 @@ pub(crate) fn extend(description: Description, step: &Step<'_>, mode: Mode, stop
 
 /// The chosen sides of the step's pairs; without pairs, the truthful sentences; without those, sentences that name nothing.
 /// Never what the context says already, nor a sentence cut at the token limit.
-fn by_the_paper<'c, 'a>(candidates: &'c [Candidate<'a>], paired: &[String], context: &[String]) -> Vec<&'c Candidate<'a>> {
+fn by_the_paper<'c, 'a>(
+    candidates: &'c [Candidate<'a>],
+    paired: &[String],
+    context: &[String],
+) -> Vec<&'c Candidate<'a>> {
     let said = |text: &str, list: &[String]| list.iter().any(|other| other == text);
-    let fresh: Vec<_> = candidates.iter().filter(|candidate| !candidate.cut && !said(candidate.text, context)).collect();
-    let of = |wanted: &dyn Fn(&Candidate<'_>) -> bool| fresh.iter().copied().filter(|candidate| wanted(candidate)).collect::<Vec<_>>();
+    let fresh: Vec<_> =
+        candidates.iter().filter(|candidate| !candidate.cut && !said(candidate.text, context)).collect();
+    let of = |wanted: &dyn Fn(&Candidate<'_>) -> bool| {
+        fresh.iter().copied().filter(|candidate| wanted(candidate)).collect::<Vec<_>>()
+    };
     let ranks = [
         of(&|candidate| candidate.is_truthful() && said(candidate.text, paired)),
         of(&|candidate| candidate.is_truthful()),
@@ -157,8 +170,10 @@ fn as_released<'c, 'a>(candidates: &'c [Candidate<'a>], named: &[String]) -> Vec
     if candidates.len() <= 1 {
         return candidates.iter().collect();
     }
-    let (coherent, agnostic): (Vec<_>, Vec<_>) =
-        candidates.iter().filter(|candidate| candidate.is_truthful()).partition(|candidate| candidate.is_coherent(named));
+    let (coherent, agnostic): (Vec<_>, Vec<_>) = candidates
+        .iter()
+        .filter(|candidate| candidate.is_truthful())
+        .partition(|candidate| candidate.is_coherent(named));
     let ranks = [agnostic, coherent, candidates.iter().collect()];
     ranks.into_iter().find(|rank| !rank.is_empty()).unwrap_or_default()
 }
@@ -178,7 +193,13 @@ mod tests {
     }
 
     /// Returns every sentence the description can grow by, and the end it comes to.
-    fn grows(texts: &[&str], context: &[&str], named: &[&str], paired: &[&str], mode: Mode) -> (Vec<String>, Option<End>) {
+    fn grows(
+        texts: &[&str],
+        context: &[&str],
+        named: &[&str],
+        paired: &[&str],
+        mode: Mode,
+    ) -> (Vec<String>, Option<End>) {
         let sentences = sentences(texts);
         let verdicts = verdicts(&sentences);
         let paired: Vec<String> = paired.iter().map(|text| (*text).to_owned()).collect();
@@ -205,10 +226,18 @@ mod tests {
     fn in_the_papers_mode_only_the_truth_is_appended() {
         let paper = |texts: &[&str], paired: &[&str]| grows(texts, &["f1 ."], &["f1"], paired, Mode::Paper);
         assert_eq!(paper(&["f2 .", "f1 by f3 .", "h1 .", "u1 .", "so ."], &[]).0, ["f2 .", "f1 by f3 ."]);
-        assert_eq!(paper(&["f2 .", "f1 by f3 .", "h1 .", "u1 .", "so ."], &["f1 by f3 ."]).0, ["f1 by f3 ."], "pairs lead");
+        assert_eq!(
+            paper(&["f2 .", "f1 by f3 .", "h1 .", "u1 .", "so ."], &["f1 by f3 ."]).0,
+            ["f1 by f3 ."],
+            "pairs lead"
+        );
         assert_eq!(paper(&["f2 .", "h1 ."], &["gone ."]).0, ["f2 ."], "a pair filtered away leads nowhere");
         assert_eq!(paper(&["h1 .", "u1 .", "so ."], &[]), (vec!["so .".to_owned()], None));
-        assert_eq!(paper(&["f1 .", "h1 ."], &[]), (vec![], Some(End::NothingTruthful)), "what was said is not said again");
+        assert_eq!(
+            paper(&["f1 .", "h1 ."], &[]),
+            (vec![], Some(End::NothingTruthful)),
+            "what was said is not said again"
+        );
         assert_eq!(paper(&["", "", "f2 ."], &[]), (vec!["f2 .".to_owned()], Some(End::Finished)));
         assert_eq!(paper(&["", ""], &[]), (vec![], Some(End::Finished)));
     }
@@ -233,6 +262,9 @@ mod tests {
         let step = Step { sentences: &sentences, verdicts: &verdicts, paired: &[] };
         let grown = extend(description(&["f1 ."], &["f1"]), &step, Mode::Paper, Stop::Eos, &mut |_| 0);
         assert_eq!(grown.named, ["f1", "f2"]);
-        assert_eq!((grown.memory.factual, grown.memory.uncertain, grown.memory.hallucinated), (vec!["f1".into(), "f2".into()], vec!["u1".into()], vec!["h1".into()]));
+        assert_eq!(
+            (grown.memory.factual, grown.memory.uncertain, grown.memory.hallucinated),
+            (vec!["f1".into(), "f2".into()], vec!["u1".into()], vec!["h1".into()])
+        );
     }
 }

@@ -100,7 +100,8 @@ mod tests {
         let text = "A dög barks.".to_owned();
         let sentences = [Sentence { candidate: 3, text, ended: false, cut: false, tokens: 4 }];
         let mention = |candidate, name: &str, surface: &str, start, end| {
-            check(&Mention { candidate, name: name.to_owned(), surface: surface.to_owned(), start, end }, &sentences).is_ok()
+            check(&Mention { candidate, name: name.to_owned(), surface: surface.to_owned(), start, end }, &sentences)
+                .is_ok()
         };
         assert!(mention(3, "dog", "dög", 2, 6));
         assert!(!mention(0, "dog", "dög", 2, 6), "no such candidate");

@@ -7,7 +7,8 @@ use schemars::{JsonSchema, schema_for};
 use sentinel_core::artifact::{Form, Rows};
 use sentinel_core::job::Job;
 use sentinel_core::stage::{
-    DROPPED, Fault, Input, Slot, SlotKind, Stage, StageError, Unit, UnitOutput, UnitStage, WholeInputs, WholeOutput, WholeStage, Work, to_rows,
+    DROPPED, Fault, Input, Slot, SlotKind, Stage, StageError, Unit, UnitOutput, UnitStage, WholeInputs, WholeOutput,
+    WholeStage, Work, to_rows,
 };
 use sentinel_domain::config::FilterName;
 use sentinel_domain::ports::{Engines, FilterScope, Kept, PluginSpec};
@@ -56,7 +57,8 @@ impl Stage for Sieve {
         vec![Slot { name: "records", kind: SlotKind::AnyRows, form: Form::Rows, optional: false, view: None }]
     }
     fn outputs(&self) -> Vec<Slot> {
-        let records = Slot { name: "records", kind: SlotKind::SameAs("records"), form: Form::Rows, optional: false, view: None };
+        let records =
+            Slot { name: "records", kind: SlotKind::SameAs("records"), form: Form::Rows, optional: false, view: None };
         vec![records, Slot::rows(DROPPED, "drops")]
     }
     fn version(&self) -> u32 {
@@ -87,7 +89,8 @@ impl UnitStage for Sieve {
 
 impl WholeStage for Sieve {
     fn run(&self, inputs: &WholeInputs, _: &dyn Job) -> Result<Vec<WholeOutput>, StageError> {
-        let units = inputs.rows.get("records").ok_or_else(|| StageError::Bug("nothing in slot `records`".to_owned()))?;
+        let units =
+            inputs.rows.get("records").ok_or_else(|| StageError::Bug("nothing in slot `records`".to_owned()))?;
         let rows: Vec<Arc<Rows>> = units.iter().map(|(_, rows)| rows.clone()).collect();
         let (mut kept, mut dropped) = (Vec::new(), Vec::new());
         for ((id, _), parted) in units.iter().zip(self.part(&rows)?) {
@@ -102,15 +105,22 @@ impl WholeStage for Sieve {
 
 impl Sieve {
     /// Parts each unit's rows into those that stay and those that go.
-    fn part(&self, units: &[Arc<Rows>]) -> Result<Vec<Result<(Rows, Rows), Fault>>, StageError> {
+    fn part(&self, units: &[Arc<Rows>]) -> Result<Vec<Result<Parted, Fault>>, StageError> {
         let asked: Vec<Vec<&str>> = units.iter().map(|rows| rows.iter().map(AsRef::as_ref).collect()).collect();
         let answers = self.engines.filter(&self.plugin)?.keep(&self.config, &asked)?;
         let answers = each_answered(answers, units.len())?;
-        units.iter().zip(answers).map(|(rows, answer)| answer.map_or_else(|fault| Ok(Err(fault)), |kept| part(rows, kept).map(Ok))).collect()
+        units
+            .iter()
+            .zip(answers)
+            .map(|(rows, answer)| answer.map_or_else(|fault| Ok(Err(fault)), |kept| part(rows, kept).map(Ok)))
+            .collect()
     }
 }
 
-fn part(rows: &Rows, words: Vec<Kept>) -> Result<(Rows, Rows), StageError> {
+/// Rows that stay, and rows that go.
+type Parted = (Rows, Rows);
+
+fn part(rows: &Rows, words: Vec<Kept>) -> Result<Parted, StageError> {
     let words = each_answered(words, rows.len())?;
     let (mut kept, mut dropped) = (Rows::new(), Vec::new());
     for (row, word) in rows.iter().zip(words) {

@@ -24,7 +24,8 @@ pub(crate) fn line(label: Option<&str>, text: &str, tone: Tone) -> Line {
 /// Returns a line with some of its pieces toned, the rest plain. `pieces` are byte ranges of `text`; those that overlap an
 /// earlier one or are not pieces of the text at all are left plain.
 pub(crate) fn toned(label: Option<&str>, text: &str, pieces: impl IntoIterator<Item = (usize, usize, Tone)>) -> Line {
-    let mut pieces: Vec<_> = pieces.into_iter().filter(|(start, end, _)| start < end && text.get(*start..*end).is_some()).collect();
+    let mut pieces: Vec<_> =
+        pieces.into_iter().filter(|(start, end, _)| start < end && text.get(*start..*end).is_some()).collect();
     pieces.sort_by_key(|(start, end, _)| (*start, std::cmp::Reverse(*end)));
     let mut spans = Vec::new();
     let mut told = 0;
@@ -51,7 +52,11 @@ mod tests {
     #[test]
     fn pieces_make_up_the_whole_text() {
         let text = "a dög and a cat";
-        let line = toned(None, text, [(13, 16, Tone::Bad), (2, 6, Tone::Good), (2, 3, Tone::Bad), (3, 4, Tone::Bad), (9, 90, Tone::Bad)]);
+        let line = toned(
+            None,
+            text,
+            [(13, 16, Tone::Bad), (2, 6, Tone::Good), (2, 3, Tone::Bad), (3, 4, Tone::Bad), (9, 90, Tone::Bad)],
+        );
         assert_eq!(line.spans.iter().map(|(text, _)| text.as_str()).collect::<String>(), text);
         assert_eq!(line.spans.iter().filter(|(_, tone)| *tone != Tone::Plain).count(), 2);
     }

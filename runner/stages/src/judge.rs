@@ -116,14 +116,23 @@ impl UnitStage for Judge {
 }
 
 /// Returns a verdict on every object named, in order of first mention.
-pub(crate) fn judge(memory: &Memory, namings: &[Naming], detections: &[Detection], policy: Policy, vocabulary: Vocabulary) -> Vec<Verdict> {
+pub(crate) fn judge(
+    memory: &Memory,
+    namings: &[Naming],
+    detections: &[Detection],
+    policy: Policy,
+    vocabulary: Vocabulary,
+) -> Vec<Verdict> {
     let mut verdicts: Vec<Verdict> = Vec::new();
     for naming in namings {
         let name = canonical(&naming.name);
         match verdicts.iter_mut().find(|verdict| verdict.name == name) {
             Some(verdict) if verdict.candidates.contains(&naming.candidate) => {}
             Some(verdict) => verdict.candidates.push(naming.candidate),
-            None => verdicts.push(Verdict { candidates: vec![naming.candidate], ..decide(memory, name, detections, policy, vocabulary) }),
+            None => verdicts.push(Verdict {
+                candidates: vec![naming.candidate],
+                ..decide(memory, name, detections, policy, vocabulary)
+            }),
         }
     }
     verdicts.iter_mut().for_each(|verdict| verdict.candidates.sort_unstable());
@@ -182,7 +191,9 @@ fn cards(io: &dyn ReportIo) -> Result<Vec<Card>, StageError> {
     let mut cards: Vec<(usize, Card)> = Vec::new();
     for unit in io.rows("verdicts")? {
         let key = (unit.id.clone(), unit.step);
-        let (Some(description), Some(detections), Some(mentions)) = (descriptions.get(&key), detections.get(&key), mentions.get(&key)) else {
+        let (Some(description), Some(detections), Some(mentions)) =
+            (descriptions.get(&key), detections.get(&key), mentions.get(&key))
+        else {
             continue;
         };
         let verdicts: Vec<Verdict> = parse_rows("verdicts", &unit.rows)?;
@@ -211,10 +222,16 @@ fn card(
     let picture = parse_rows::<Pictured>("descriptions", &description.rows)?.pop().map(|Pictured { picture }| picture);
     let mut boxes = Vec::new();
     for Detection { detector, boxes: found, .. } in parse_rows::<Detection>("detections", &detections.rows)? {
-        boxes.extend(found.into_iter().map(|found| PictureBox { xyxy: found.xyxy, label: found.name, group: detector.clone() }));
+        boxes.extend(found.into_iter().map(|found| PictureBox {
+            xyxy: found.xyxy,
+            label: found.name,
+            group: detector.clone(),
+        }));
     }
     let mentions: Vec<Mention> = parse_rows("mentions", &mentions.rows)?;
-    let standing = |name: &str| verdicts.iter().find(|verdict| verdict.name == canonical(name)).map(|verdict| tone(verdict.standing));
+    let standing = |name: &str| {
+        verdicts.iter().find(|verdict| verdict.name == canonical(name)).map(|verdict| tone(verdict.standing))
+    };
     let mut lines = Vec::new();
     let mut told: Vec<String> = Vec::new();
     for sentence in sentences.map_or_else(|| Ok(Vec::new()), |unit| parse_rows::<Sentence>("sentences", &unit.rows))? {
@@ -222,7 +239,8 @@ fn card(
             continue;
         }
         let own = mentions.iter().filter(|mention| mention.candidate == sentence.candidate);
-        let pieces = own.filter_map(|mention| Some((mention.start as usize, mention.end as usize, standing(&mention.name)?)));
+        let pieces =
+            own.filter_map(|mention| Some((mention.start as usize, mention.end as usize, standing(&mention.name)?)));
         lines.push(gallery::toned(None, &sentence.text, pieces));
         told.push(sentence.text);
     }
@@ -261,7 +279,8 @@ mod tests {
             let names: &[&str] = if knows { &["cat", "dog"] } else { &["cat"] };
             let detections = [detection("dino", None, &found(dino)), detection("yolo", Some(names), &found(yolo))];
             for (vocabulary, expected) in [(Vocabulary::Closed, closed), (Vocabulary::Open, open)] {
-                let verdicts = judge(&Memory::default(), &[naming(0, "dog")], &detections, Policy::Unanimous, vocabulary);
+                let verdicts =
+                    judge(&Memory::default(), &[naming(0, "dog")], &detections, Policy::Unanimous, vocabulary);
                 assert_eq!(letter(&verdicts[0]), expected, "{dino} {knows} {yolo} {vocabulary:?}");
             }
         }
@@ -279,8 +298,18 @@ mod tests {
     #[test]
     fn any_number_of_detectors() {
         let table = [
-            ("+", 'F', 'F'), ("-", 'H', 'H'), ("?", 'U', 'U'), ("", 'U', 'U'), ("+++", 'F', 'F'), ("---", 'H', 'H'), ("++-", 'U', 'U'),
-            ("+??", 'F', 'F'), ("-??", 'U', 'H'), ("??", 'U', 'U'), ("+-?", 'U', 'U'), ("--?", 'U', 'H'),
+            ("+", 'F', 'F'),
+            ("-", 'H', 'H'),
+            ("?", 'U', 'U'),
+            ("", 'U', 'U'),
+            ("+++", 'F', 'F'),
+            ("---", 'H', 'H'),
+            ("++-", 'U', 'U'),
+            ("+??", 'F', 'F'),
+            ("-??", 'U', 'H'),
+            ("??", 'U', 'U'),
+            ("+-?", 'U', 'U'),
+            ("--?", 'U', 'H'),
         ];
         for (votes, closed, open) in table {
             let vote = |vote: char| match vote {
@@ -290,7 +319,8 @@ mod tests {
             };
             let detections: Vec<Detection> = votes.chars().map(vote).collect();
             for (vocabulary, expected) in [(Vocabulary::Closed, closed), (Vocabulary::Open, open)] {
-                let verdicts = judge(&Memory::default(), &[naming(0, "dog")], &detections, Policy::Unanimous, vocabulary);
+                let verdicts =
+                    judge(&Memory::default(), &[naming(0, "dog")], &detections, Policy::Unanimous, vocabulary);
                 assert_eq!(letter(&verdicts[0]), expected, "{votes} {vocabulary:?}");
             }
         }
@@ -298,10 +328,16 @@ mod tests {
 
     #[test]
     fn names_are_equal_by_canonical_name_and_never_by_substring() {
-        let detections = [detection("a", Some(&["car", "dog", "hot dog"]), &["hot dog"]), detection("b", None, &["hot dog", "carpet"])];
+        let detections = [
+            detection("a", Some(&["car", "dog", "hot dog"]), &["hot dog"]),
+            detection("b", None, &["hot dog", "carpet"]),
+        ];
         let namings = [naming(0, "puppy"), naming(0, "car"), naming(1, "dogs"), naming(1, "hot dog")];
         let verdicts = judge(&Memory::default(), &namings, &detections, Policy::Unanimous, Vocabulary::Closed);
-        let told: Vec<_> = verdicts.iter().map(|verdict| (verdict.name.as_str(), letter(verdict), verdict.candidates.as_slice())).collect();
+        let told: Vec<_> = verdicts
+            .iter()
+            .map(|verdict| (verdict.name.as_str(), letter(verdict), verdict.candidates.as_slice()))
+            .collect();
         assert_eq!(told, [("dog", 'H', &[0, 1][..]), ("car", 'H', &[0]), ("hot dog", 'F', &[1])]);
     }
 

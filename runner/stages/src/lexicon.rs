@@ -65,7 +65,9 @@ impl Lexicon {
         let (mut found, mut next) = (Vec::new(), 0);
         while next < words.len() {
             let lengths = (1..=self.longest.min(words.len() - next)).rev();
-            let longest = lengths.into_iter().find_map(|length| Some((length, self.phrase(&plain, &words[next..next + length])?)));
+            let longest = lengths
+                .into_iter()
+                .find_map(|length| Some((length, self.phrase(&plain, &words[next..next + length])?)));
             let (length, name) = longest.unwrap_or((1, None));
             let (start, end) = (words[next].0, words[next + length - 1].1);
             found.extend(name.map(|name| Mention { name: name.to_owned(), start, end }));
@@ -131,8 +133,19 @@ fn singulars(word: &str) -> Vec<String> {
     if let Some((_, singular)) = IRREGULAR.iter().find(|(plural, _)| *plural == word) {
         return vec![(*singular).to_owned()];
     }
-    let endings = [("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("xes", "x"), ("oes", "o"), ("ses", "s"), ("s", "")];
-    let stem = |(ending, singular): (&str, &str)| word.strip_suffix(ending).filter(|stem| stem.len() > 1).map(|stem| format!("{stem}{singular}"));
+    let endings = [
+        ("ies", "y"),
+        ("ches", "ch"),
+        ("shes", "sh"),
+        ("sses", "ss"),
+        ("xes", "x"),
+        ("oes", "o"),
+        ("ses", "s"),
+        ("s", ""),
+    ];
+    let stem = |(ending, singular): (&str, &str)| {
+        word.strip_suffix(ending).filter(|stem| stem.len() > 1).map(|stem| format!("{stem}{singular}"))
+    };
     endings.into_iter().filter_map(stem).collect()
 }
 
@@ -148,7 +161,11 @@ mod tests {
     fn the_table_has_cocos_objects_and_no_word_twice() {
         let objects = TABLE.lines().filter(|line| line.contains(':') && !line.starts_with(['#', '!']));
         assert_eq!(objects.clone().count(), 80);
-        let mut phrases: Vec<&str> = objects.flat_map(|line| line.split([':', ','])).map(str::trim).filter(|phrase| !phrase.is_empty()).collect();
+        let mut phrases: Vec<&str> = objects
+            .flat_map(|line| line.split([':', ',']))
+            .map(str::trim)
+            .filter(|phrase| !phrase.is_empty())
+            .collect();
         let count = phrases.len();
         phrases.sort_unstable();
         phrases.dedup();
@@ -185,7 +202,13 @@ mod tests {
 
     #[test]
     fn canonical_names() {
-        for (name, expected) in [(" Sofa", "couch"), ("tvmonitor", "tvmonitor"), ("cell phones", "cell phone"), ("Trees", "trees"), ("", "")] {
+        for (name, expected) in [
+            (" Sofa", "couch"),
+            ("tvmonitor", "tvmonitor"),
+            ("cell phones", "cell phone"),
+            ("Trees", "trees"),
+            ("", ""),
+        ] {
             assert_eq!(canonical(name), expected);
         }
     }

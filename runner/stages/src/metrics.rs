@@ -34,7 +34,11 @@ pub(crate) struct Told<'a> {
 impl<'a> Told<'a> {
     /// Reads a caption.
     pub(crate) fn of(caption: &'a Caption, scene: &'a truth::Scene) -> Self {
-        Self { caption, mentions: caption.sentences.iter().map(|sentence| lexicon::mentions(sentence)).collect(), scene }
+        Self {
+            caption,
+            mentions: caption.sentences.iter().map(|sentence| lexicon::mentions(sentence)).collect(),
+            scene,
+        }
     }
 
     /// Returns the names of all objects mentioned, one as often as it is.
@@ -60,7 +64,14 @@ pub(crate) fn measure(metric: Metric, told: &[Told<'_>]) -> Result<Vec<Measureme
 /// Returns a share; of nothing it is 0.
 fn share(id: &str, label: &str, part: usize, whole: usize, lower_is_better: Option<bool>) -> Measurement {
     let value = if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-    Measurement { id: id.to_owned(), label: label.to_owned(), value, cases: whole as u64, unit: "share".to_owned(), lower_is_better }
+    Measurement {
+        id: id.to_owned(),
+        label: label.to_owned(),
+        value,
+        cases: whole as u64,
+        unit: "share".to_owned(),
+        lower_is_better,
+    }
 }
 
 /// Returns a mean; of nothing it is 0.

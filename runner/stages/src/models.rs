@@ -66,7 +66,11 @@ struct PluginEntry {
 }
 
 /// Returns the entry of this name, parsed. The runner has checked that it is there and of the right kind.
-fn entry<'a, T: DeserializeOwned>(name: &str, given: &'a Given<'_>, pointer: &str) -> Result<(&'a Asset, T), Vec<ConfigError>> {
+fn entry<'a, T: DeserializeOwned>(
+    name: &str,
+    given: &'a Given<'_>,
+    pointer: &str,
+) -> Result<(&'a Asset, T), Vec<ConfigError>> {
     let asset = given.assets.get(name).ok_or_else(|| wrong(pointer, format!("nothing is called `{name}`"), None))?;
     let parsed = serde_json::from_value(asset.value.clone());
     let parsed = parsed.map_err(|error| wrong(pointer, format!("entry `{name}`: {error}"), None))?;
@@ -80,7 +84,11 @@ pub(crate) fn plugin(name: &str, given: &Given<'_>) -> Result<PluginSpec, Vec<Co
 }
 
 /// Returns what the engines need to open a detector.
-pub(crate) fn detector(name: &DetectorName, given: &Given<'_>, pointer: &str) -> Result<DetectorSpec, Vec<ConfigError>> {
+pub(crate) fn detector(
+    name: &DetectorName,
+    given: &Given<'_>,
+    pointer: &str,
+) -> Result<DetectorSpec, Vec<ConfigError>> {
     let (asset, DetectorEntry { family, path, labels, confidence, iou }) = entry(&name.0, given, pointer)?;
     let families = &given.engines.catalogue().detectors;
     if !families.contains(&family.as_str()) {
@@ -124,7 +132,11 @@ impl Model {
 }
 
 /// Returns the adapter that came in through `needs.adapter`, on disk.
-pub(crate) fn adapter(files: Option<&Arc<FileSet>>, base: &VlmSpec, job: &dyn Job) -> Result<Option<AdapterRef>, StageError> {
+pub(crate) fn adapter(
+    files: Option<&Arc<FileSet>>,
+    base: &VlmSpec,
+    job: &dyn Job,
+) -> Result<Option<AdapterRef>, StageError> {
     let Some(files) = files else { return Ok(None) };
     if let Some(own) = &base.adapter {
         let message = format!("the model's entry has an adapter of its own, `{}`, and another comes in", own.display());

@@ -53,7 +53,9 @@ fn parse(with: Value, _: &Given<'_>) -> Parsed {
     let Config { mode, chosen_names_something_new, max_pairs, stop } = config(with)?;
     let only_paper = |pointer, name| Err(wrong(pointer, format!("`{name}` has no meaning in mode `compat`"), None));
     match mode {
-        Mode::Compat if chosen_names_something_new => only_paper("/chosen_names_something_new", "chosen_names_something_new"),
+        Mode::Compat if chosen_names_something_new => {
+            only_paper("/chosen_names_something_new", "chosen_names_something_new")
+        }
         Mode::Compat if max_pairs.is_some() => only_paper("/max_pairs", "max_pairs"),
         _ => {
             let rules = Rules::of(mode);
@@ -105,7 +107,8 @@ impl Stage for Rules {
             let pairs: Vec<Pair> = parse_rows("pairs", &unit.rows)?;
             let Some(first) = pairs.first() else { continue };
             let context = first.context.join(" ");
-            let context = gallery::line(Some("context"), if context.is_empty() { "(none yet)" } else { &context }, Tone::Faint);
+            let context =
+                gallery::line(Some("context"), if context.is_empty() { "(none yet)" } else { &context }, Tone::Faint);
             let lines = std::iter::once(context).chain(pairs.iter().take(SHOWN_MAX).flat_map(lines)).collect();
             cards.push(gallery::card(&format!("{}, step {}", unit.id, first.step + 1), Some(first.picture), lines));
         }
@@ -125,7 +128,13 @@ impl UnitStage for Rules {
 }
 
 /// Returns the pairs of one step.
-pub(crate) fn pair(description: &Description, step: u32, sentences: &[Sentence], verdicts: &[Verdict], rules: &Rules) -> Vec<Pair> {
+pub(crate) fn pair(
+    description: &Description,
+    step: u32,
+    sentences: &[Sentence],
+    verdicts: &[Verdict],
+    rules: &Rules,
+) -> Vec<Pair> {
     let candidates = Candidate::all(sentences, verdicts);
     let (chosen, rejected) = match rules.mode {
         Mode::Paper => by_the_paper(&candidates, &description.named, rules.chosen_names_something_new),
@@ -169,7 +178,8 @@ type Sides<'c, 'a> = (Vec<&'c Candidate<'a>>, Vec<&'c Candidate<'a>>);
 /// Truthful sentences, context-coherent ones first, against hallucinated ones; sentences cut at the token limit teach nothing.
 fn by_the_paper<'c, 'a>(candidates: &'c [Candidate<'a>], named: &[String], new: bool) -> Sides<'c, 'a> {
     let whole = || candidates.iter().filter(|candidate| !candidate.cut);
-    let mut chosen: Vec<_> = whole().filter(|candidate| candidate.is_truthful() && (!new || candidate.names_something_new(named))).collect();
+    let mut chosen: Vec<_> =
+        whole().filter(|candidate| candidate.is_truthful() && (!new || candidate.names_something_new(named))).collect();
     chosen.sort_by_key(|candidate| !candidate.is_coherent(named));
     (chosen, whole().filter(|candidate| !candidate.hallucinated.is_empty()).collect())
 }
@@ -179,7 +189,8 @@ fn as_released<'c, 'a>(candidates: &'c [Candidate<'a>], named: &[String]) -> Sid
     if candidates.len() <= 1 {
         return (Vec::new(), Vec::new());
     }
-    let chosen = candidates.iter().filter(|candidate| candidate.is_truthful() && candidate.is_coherent(named)).collect();
+    let chosen =
+        candidates.iter().filter(|candidate| candidate.is_truthful() && candidate.is_coherent(named)).collect();
     (chosen, candidates.iter().filter(|candidate| !candidate.hallucinated.is_empty()).collect())
 }
 
@@ -195,7 +206,8 @@ fn lines(pair: &Pair) -> [Line; 2] {
         }
     };
     let toned = |label, text: &str| {
-        let pieces = lexicon::mentions(text).into_iter().map(|mention| (mention.start, mention.end, tone(&mention.name)));
+        let pieces =
+            lexicon::mentions(text).into_iter().map(|mention| (mention.start, mention.end, tone(&mention.name)));
         gallery::toned(Some(label), text, pieces)
     };
     [toned("chosen", &pair.chosen), toned("rejected", &pair.rejected)]
@@ -232,7 +244,10 @@ mod tests {
     fn in_the_papers_mode_coherent_sentences_come_first() {
         let candidates = ["a f2 .", "f1 by f3 .", "f1 and u1 .", "h1 .", "f1 with h2 .", "no thing .", "f4 .", "f4 ."];
         let started = description(&["f1 ."], &["f1"]);
-        assert_eq!(told(&started, &candidates, &Rules::of(Mode::Paper)), ["f1 by f3 . > h1 .", "a f2 . > f1 with h2 ."]);
+        assert_eq!(
+            told(&started, &candidates, &Rules::of(Mode::Paper)),
+            ["f1 by f3 . > h1 .", "a f2 . > f1 with h2 ."]
+        );
         let first = description(&[], &[]);
         assert_eq!(told(&first, &candidates, &Rules::of(Mode::Paper)), ["a f2 . > h1 .", "f1 by f3 . > f1 with h2 ."]);
         let few = Rules { pairs_max: 1, ..Rules::of(Mode::Paper) };
@@ -253,7 +268,10 @@ mod tests {
         let compat = Rules::of(Mode::Compat);
         assert_eq!(told(&started, &candidates, &compat), ["f1 by f3 . > h1 .", "f1 alone . > f1 with h2 ."]);
         assert!(told(&description(&[], &[]), &candidates, &compat).is_empty(), "the first step never yields a pair");
-        assert!(told(&started, &["f1 with h1 .", "f1 with h1 ."], &compat).is_empty(), "one distinct sentence yields none");
+        assert!(
+            told(&started, &["f1 with h1 .", "f1 with h1 ."], &compat).is_empty(),
+            "one distinct sentence yields none"
+        );
     }
 
     #[test]
@@ -264,7 +282,10 @@ mod tests {
         let pairs = pair(&description, 3, &sentences, &verdicts(&sentences), &Rules::of(Mode::Paper));
         let [pair] = pairs.as_slice() else { panic!("{pairs:?}") };
         assert_eq!((pair.step, pair.is_last, pair.pair_type), (3, false, PairType::Coherent));
-        assert_eq!((&pair.objects_of_chosen, &pair.hallucinated_in_rejected), (&vec!["f1".into(), "f2".into()], &vec!["h1".into()]));
+        assert_eq!(
+            (&pair.objects_of_chosen, &pair.hallucinated_in_rejected),
+            (&vec!["f1".into(), "f2".into()], &vec!["h1".into()])
+        );
         assert_eq!((&pair.factual, &pair.named_hallucinated), (&vec!["f1".into(), "f2".into()], &vec!["h0".into()]));
     }
 }

@@ -123,7 +123,9 @@ type Units = Vec<(Arc<str>, sentinel_core::artifact::Rows)>;
 impl Read {
     fn images(&self, files: &dyn Files) -> Result<Vec<Found<String>>, StageError> {
         match &self.source {
-            Source::List { file, pictures } => read_images(files, file, pictures.as_deref(), &self.question, self.limit),
+            Source::List { file, pictures } => {
+                read_images(files, file, pictures.as_deref(), &self.question, self.limit)
+            }
             Source::Folder(folder) => read_folder(files, folder, &self.question, self.limit),
         }
     }
@@ -145,7 +147,8 @@ impl Read {
             }
             let picture = index::digest(job, &path, &place)?;
             let (context, named, memory) = (Vec::new(), Vec::new(), Memory::default());
-            let description = Description { id: id.clone(), picture, image_path, question, context, named, memory, end: None };
+            let description =
+                Description { id: id.clone(), picture, image_path, question, context, named, memory, end: None };
             units.push((id.into(), to_rows([description])));
             job.progress(done, total, "pictures", &[]);
         }

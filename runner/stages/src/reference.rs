@@ -2,23 +2,16 @@
 //! `tests/reference/pairs.py`, and the numbers recorded beside them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use sentinel_core::digest::Digest;
 use sentinel_domain::records::{Caption, Description, Detection, FoundBox, Memory, Sentence, Standing};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::candidates::{Mode, Stop};
 use crate::extend::{Step, extend};
 use crate::judge::{Naming, Policy, Vocabulary, judge};
 use crate::metrics::{Metric, Told, Truth, measure};
 use crate::pair::{Rules, pair};
-
-fn recorded<T: DeserializeOwned>(name: &str) -> T {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference").join(name);
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
 
 #[derive(Deserialize)]
 struct Chair {
@@ -41,9 +34,11 @@ fn truth(scenes: &BTreeMap<u64, Vec<String>>) -> Truth {
     names.sort_unstable();
     names.dedup();
     let number = |name| names.binary_search(&name).unwrap();
-    let images: Vec<_> = scenes.keys().map(|id| serde_json::json!({ "id": id, "file_name": format!("{id}.png") })).collect();
+    let images: Vec<_> =
+        scenes.keys().map(|id| serde_json::json!({ "id": id, "file_name": format!("{id}.png") })).collect();
     let instances = scenes.iter().flat_map(|(id, names)| names.iter().map(move |name| (id, name)));
-    let annotations: Vec<_> = instances.map(|(id, name)| serde_json::json!({ "image_id": id, "category_id": number(name) })).collect();
+    let annotations: Vec<_> =
+        instances.map(|(id, name)| serde_json::json!({ "image_id": id, "category_id": number(name) })).collect();
     let categories: Vec<_> = names.iter().map(|name| serde_json::json!({ "id": number(name), "name": name })).collect();
     let file = serde_json::json!({ "images": images, "annotations": annotations, "categories": categories });
     Truth::parse(file.to_string().as_bytes()).unwrap()
@@ -64,9 +59,11 @@ fn captions(reads: &[Read]) -> Vec<Caption> {
 
 #[test]
 fn chair_agrees_with_an_independent_implementation() {
-    let Chair { scenes, agree, differ, summary } = recorded("chair.json");
+    let Chair { scenes, agree, differ, summary } =
+        serde_json::from_str(include_str!("../../../tests/reference/chair.json")).unwrap();
     let truth = truth(&scenes);
-    let names = |told: &Told<'_>| told.mentions.iter().flatten().map(|mention| mention.name.clone()).collect::<Vec<_>>();
+    let names =
+        |told: &Told<'_>| told.mentions.iter().flatten().map(|mention| mention.name.clone()).collect::<Vec<_>>();
     let all = captions(&agree);
     let told: Vec<Told<'_>> = all.iter().map(|caption| Told::of(caption, truth.scene(caption).unwrap())).collect();
     for (read, told) in agree.iter().zip(&told) {
@@ -77,9 +74,22 @@ fn chair_agrees_with_an_independent_implementation() {
     let measured = measure(Metric::Chair, &told).unwrap();
     for (measurement, name) in measured.iter().zip(["CHAIRs", "CHAIRi", "object_recall"]) {
         // One rounding of the JSON reader.
-        assert!((measurement.value - summary[name]).abs() < 1e-15, "{name}: {} and {}", measurement.value, summary[name]);
+        assert!(
+            (measurement.value - summary[name]).abs() < 1e-15,
+            "{name}: {} and {}",
+            measurement.value,
+            summary[name]
+        );
     }
-    let ours: [&[&str]; 7] = [&["couch"], &["horse", "scissors"], &["vase"], &["mouse"], &[], &["person", "person", "cup", "tie"], &["teddy bear"]];
+    let ours: [&[&str]; 7] = [
+        &["couch"],
+        &["horse", "scissors"],
+        &["vase"],
+        &["mouse"],
+        &[],
+        &["person", "person", "cup", "tie"],
+        &["teddy bear"],
+    ];
     for ((read, caption), ours) in differ.iter().zip(captions(&differ)).zip(ours) {
         let told = names(&Told::of(&caption, truth.scene(&caption).unwrap()));
         assert_eq!(told, ours, "{}", read.caption);
@@ -118,7 +128,13 @@ struct Expected {
 
 impl Given {
     fn sentences(&self) -> Vec<Sentence> {
-        let sentence = |(candidate, text): (u32, &String)| Sentence { candidate, text: text.clone(), ended: text.is_empty(), cut: false, tokens: 1 };
+        let sentence = |(candidate, text): (u32, &String)| Sentence {
+            candidate,
+            text: text.clone(),
+            ended: text.is_empty(),
+            cut: false,
+            tokens: 1,
+        };
         (0..).zip(&self.sentences).map(sentence).collect()
     }
 
@@ -131,7 +147,9 @@ impl Given {
     }
 
     fn detections(&self) -> [Detection; 2] {
-        let boxes = |names: &[String]| names.iter().map(|name| FoundBox { name: name.clone(), score: 1.0, xyxy: [0.0; 4] }).collect();
+        let boxes = |names: &[String]| {
+            names.iter().map(|name| FoundBox { name: name.clone(), score: 1.0, xyxy: [0.0; 4] }).collect()
+        };
         let (dino, yolo) = ("dino".to_owned(), "yolo".to_owned());
         [
             Detection { detector: dino, vocabulary: None, boxes: boxes(&self.dino) },
@@ -141,7 +159,11 @@ impl Given {
 
     fn description(&self) -> Description {
         let mut memory = Memory::default();
-        for (names, standing) in [(&self.factual, Standing::Factual), (&self.uncertain, Standing::Uncertain), (&self.hallucinated, Standing::Hallucinated)] {
+        for (names, standing) in [
+            (&self.factual, Standing::Factual),
+            (&self.uncertain, Standing::Uncertain),
+            (&self.hallucinated, Standing::Hallucinated),
+        ] {
             names.iter().for_each(|name| memory.remember(name, standing));
         }
         let (id, image_path, question) = (String::new(), String::new(), String::new());
@@ -152,10 +174,11 @@ impl Given {
 
 #[test]
 fn the_compat_mode_decides_as_the_released_rules_do() {
-    let cases: Vec<Case> = recorded("pairs.json");
+    let cases: Vec<Case> = serde_json::from_str(include_str!("../../../tests/reference/pairs.json")).unwrap();
     for (number, Case { given, expected }) in cases.iter().enumerate() {
         let (sentences, description) = (given.sentences(), given.description());
-        let verdicts = judge(&description.memory, &given.namings(), &given.detections(), Policy::Unanimous, Vocabulary::Closed);
+        let verdicts =
+            judge(&description.memory, &given.namings(), &given.detections(), Policy::Unanimous, Vocabulary::Closed);
         assert_eq!(Stop::Distinct.holds(&sentences), expected.stops, "case {number}");
         let pairs = pair(&description, 0, &sentences, &verdicts, &Rules::of(Mode::Compat));
         let told: Vec<_> = pairs.into_iter().map(|pair| (pair.chosen, pair.rejected)).collect();
@@ -170,7 +193,11 @@ fn the_compat_mode_decides_as_the_released_rules_do() {
             };
             let grown = extend(description.clone(), &step, Mode::Compat, Stop::Distinct, &mut draw);
             let memory = (grown.memory.factual, grown.memory.uncertain, grown.memory.hallucinated);
-            assert_eq!(memory, (expected.factual.clone(), expected.uncertain.clone(), expected.hallucinated.clone()), "case {number}");
+            assert_eq!(
+                memory,
+                (expected.factual.clone(), expected.uncertain.clone(), expected.hallucinated.clone()),
+                "case {number}"
+            );
             grows.extend(grown.context.into_iter().filter(|_| within));
         }
         assert_eq!(grows, expected.grows, "case {number}");

@@ -81,10 +81,17 @@ impl<'a> ImageRow<'a> {
         found.dedup();
         let (memory, mut small) = (&description.memory, found.clone());
         let (mut hard, mut edge) = (found.clone(), found);
-        let of = |name: &str| boxes.iter().filter(|found| found.name == name).map(|found| scaled(found.xyxy, size)).collect::<Vec<_>>();
+        let of = |name: &str| {
+            boxes.iter().filter(|found| found.name == name).map(|found| scaled(found.xyxy, size)).collect::<Vec<_>>()
+        };
         hard.retain(|name| memory.standing(name).is_none());
-        small.retain(|name| of(name).into_iter().map(|[x0, y0, x1, y1]| (x1 - x0) * (y1 - y0)).fold(0.0, f32::max) < SMALL_AREA);
-        edge.retain(|name| memory.factual.iter().any(|factual| factual == name) && of(name).into_iter().map(to_edge).fold(1.0, f32::min) < EDGE_DISTANCE);
+        small.retain(|name| {
+            of(name).into_iter().map(|[x0, y0, x1, y1]| (x1 - x0) * (y1 - y0)).fold(0.0, f32::max) < SMALL_AREA
+        });
+        edge.retain(|name| {
+            memory.factual.iter().any(|factual| factual == name)
+                && of(name).into_iter().map(to_edge).fold(1.0, f32::min) < EDGE_DISTANCE
+        });
         Self {
             image_id: &description.id,
             image_path: &description.image_path,
@@ -219,13 +226,16 @@ mod tests {
     #[test]
     fn an_image_row_tells_hard_small_and_edge_objects() {
         let mut memory = Memory::default();
-        for (name, standing) in [("cat", Standing::Factual), ("cup", Standing::Factual), ("dog", Standing::Hallucinated)] {
+        for (name, standing) in
+            [("cat", Standing::Factual), ("cup", Standing::Factual), ("dog", Standing::Hallucinated)]
+        {
             memory.remember(name, standing);
         }
         let text = |text: &str| text.to_owned();
         let (context, named) = (vec![text("A cat."), text("A cup.")], vec![text("cat"), text("cup")]);
         let (id, image_path, question) = (text("a"), text("a.png"), text("?"));
-        let description = Description { id, picture: Digest::of(b""), image_path, question, context, named, memory, end: None };
+        let description =
+            Description { id, picture: Digest::of(b""), image_path, question, context, named, memory, end: None };
         let found = |name: &str, xyxy| FoundBox { name: text(name), score: 0.5, xyxy };
         let boxes = [
             found("cat", [10.0, 10.0, 20.0, 20.0]),

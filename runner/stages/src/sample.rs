@@ -51,7 +51,16 @@ struct Config {
 impl Default for Config {
     fn default() -> Self {
         let (top_p, top_k, max_tokens) = (1.0, 0, 512);
-        Self { model: None, n: 10, temperature: 0.7, top_p, top_k, max_tokens, sentence_end: EndRule::Text, stream: None }
+        Self {
+            model: None,
+            n: 10,
+            temperature: 0.7,
+            top_p,
+            top_k,
+            max_tokens,
+            sentence_end: EndRule::Text,
+            stream: None,
+        }
     }
 }
 

@@ -112,8 +112,11 @@ impl WholeStage for Compose {
         let truth = composer.annotations(&scenes)?;
         let entry = FileEntry { digest: job.put_blob(&truth)?, bytes: truth.len() as u64 };
         let annotations = FileSet { files: [("annotations.json".to_owned(), entry)].into() };
-        let mut outputs = vec![WholeOutput::Rows(descriptions.into_iter().flatten().collect()), WholeOutput::Files(annotations)];
-        outputs.extend(self.config.dialogues.as_ref().map(|_| WholeOutput::Rows(dialogues.into_iter().flatten().collect())));
+        let mut outputs =
+            vec![WholeOutput::Rows(descriptions.into_iter().flatten().collect()), WholeOutput::Files(annotations)];
+        outputs.extend(
+            self.config.dialogues.as_ref().map(|_| WholeOutput::Rows(dialogues.into_iter().flatten().collect())),
+        );
         Ok(outputs)
     }
 }
@@ -124,15 +127,23 @@ type Composed = (Scene, (Units, Units));
 
 impl Compose {
     /// Composes some scenes side by side; what comes out does not depend on the number of threads.
-    fn round(&self, composer: &dyn Scenes, numbers: std::ops::Range<u32>, job: &dyn Job) -> Result<Vec<Composed>, StageError> {
+    fn round(
+        &self,
+        composer: &dyn Scenes,
+        numbers: std::ops::Range<u32>,
+        job: &dyn Job,
+    ) -> Result<Vec<Composed>, StageError> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = job.exec().threads.map_or(cores, |threads| threads as usize);
         let numbers: Vec<u32> = numbers.collect();
         let share = numbers.len().div_ceil(threads).max(1);
         std::thread::scope(|scope| {
-            let work = |numbers: &'_ [u32]| numbers.iter().map(|number| self.one(composer, *number, job)).collect::<Vec<_>>();
+            let work =
+                |numbers: &'_ [u32]| numbers.iter().map(|number| self.one(composer, *number, job)).collect::<Vec<_>>();
             let working: Vec<_> = numbers.chunks(share).map(|numbers| scope.spawn(move || work(numbers))).collect();
-            let done = working.into_iter().map(|thread| thread.join().map_err(|_| StageError::Bug("composing a scene panicked".to_owned())));
+            let done = working
+                .into_iter()
+                .map(|thread| thread.join().map_err(|_| StageError::Bug("composing a scene panicked".to_owned())));
             done.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()
         })
     }
@@ -147,10 +158,26 @@ impl Compose {
             Some(Dialogues { hallucination }) => composer.dialogues(job.seed(), &scene, *hallucination)?,
             None => Vec::new(),
         };
-        let dialogue = |SceneDialogue { group, question, answer }| Dialogue { id: id.clone(), picture, image_path: image_path.clone(), question, answer, group };
+        let dialogue = |SceneDialogue { group, question, answer }| Dialogue {
+            id: id.clone(),
+            picture,
+            image_path: image_path.clone(),
+            question,
+            answer,
+            group,
+        };
         let unit: Arc<str> = id.as_str().into();
         let dialogues = vec![(unit.clone(), to_rows(talks.into_iter().map(dialogue)))];
-        let description = Description { id, picture, image_path, question, context: Vec::new(), named: Vec::new(), memory, end: None };
+        let description = Description {
+            id,
+            picture,
+            image_path,
+            question,
+            context: Vec::new(),
+            named: Vec::new(),
+            memory,
+            end: None,
+        };
         Ok((scene, (vec![(unit, to_rows([description]))], dialogues)))
     }
 }

@@ -233,7 +233,8 @@ impl Stage for Teach {
     fn widgets(&self, io: &dyn ReportIo) -> Result<Vec<Widget>, StageError> {
         let log = io.files("log")?.and_then(|files| files.files.get(LOG).cloned());
         let Some(FileEntry { digest, .. }) = log else { return Ok(Vec::new()) };
-        let log: TrainLog = serde_json::from_slice(&io.blob(digest)?).map_err(|error| StageError::Bug(format!("`{LOG}`: {error}")))?;
+        let log: TrainLog =
+            serde_json::from_slice(&io.blob(digest)?).map_err(|error| StageError::Bug(format!("`{LOG}`: {error}")))?;
         Ok(curves(&log))
     }
 }
@@ -247,7 +248,10 @@ impl WholeStage for Teach {
             Config::NextToken { .. } => self.next_token(&*trainer, inputs, &out, job)?,
         };
         if let Some(step) = log.steps.iter().position(|step| step.iter().any(|reading| !reading.is_finite())) {
-            return Err(StageError::Refused(format!("training diverged at step {}: a reading is not a number", step + 1)));
+            return Err(StageError::Refused(format!(
+                "training diverged at step {}: a reading is not a number",
+                step + 1
+            )));
         }
         let text = serde_json::to_vec(&log).expect("readings are finite");
         let entry = FileEntry { digest: job.put_blob(&text)?, bytes: text.len() as u64 };
@@ -257,8 +261,28 @@ impl WholeStage for Teach {
 }
 
 impl Teach {
-    fn preference(&self, trainer: &dyn Trainer, inputs: &WholeInputs, out: &std::path::Path, job: &dyn Job) -> Result<TrainLog, StageError> {
-        let Config::CDpo { beta, lora, epochs, batch, learning_rate, warmup, max_steps, betas, weight_decay, clip, learn_end, model: _ } = &self.config else {
+    fn preference(
+        &self,
+        trainer: &dyn Trainer,
+        inputs: &WholeInputs,
+        out: &std::path::Path,
+        job: &dyn Job,
+    ) -> Result<TrainLog, StageError> {
+        let Config::CDpo {
+            beta,
+            lora,
+            epochs,
+            batch,
+            learning_rate,
+            warmup,
+            max_steps,
+            betas,
+            weight_decay,
+            clip,
+            learn_end,
+            model: _,
+        } = &self.config
+        else {
             return Err(StageError::Bug("preference training without its settings".to_owned()));
         };
         let pairs: Vec<Pair> = inputs.list("pairs")?;
@@ -296,7 +320,13 @@ impl Teach {
         Ok(trainer.preference(&task, &JobWatch(job))?)
     }
 
-    fn next_token(&self, trainer: &dyn Trainer, inputs: &WholeInputs, out: &std::path::Path, job: &dyn Job) -> Result<TrainLog, StageError> {
+    fn next_token(
+        &self,
+        trainer: &dyn Trainer,
+        inputs: &WholeInputs,
+        out: &std::path::Path,
+        job: &dyn Job,
+    ) -> Result<TrainLog, StageError> {
         let Config::NextToken { fresh, half, batch, betas, weight_decay, clip, phases, model: _ } = &self.config else {
             return Err(StageError::Bug("next-token training without its settings".to_owned()));
         };
@@ -308,7 +338,18 @@ impl Teach {
         let (epochs, learning_rate, warmup, max_steps) = (1.0, 0.0, 0, None);
         let (seed, checkpoint_every) = (job.seed(), CHECKPOINT_EVERY);
         let (batch, betas, weight_decay, clip) = (*batch, *betas, *weight_decay, *clip);
-        let optim = Optimisation { epochs, batch, learning_rate, warmup, max_steps, betas, weight_decay, clip, seed, checkpoint_every };
+        let optim = Optimisation {
+            epochs,
+            batch,
+            learning_rate,
+            warmup,
+            max_steps,
+            betas,
+            weight_decay,
+            clip,
+            seed,
+            checkpoint_every,
+        };
         let task = NextTokenTask {
             base: &self.model.spec(inputs.files.get("model"), job)?,
             fresh: *fresh,
@@ -349,8 +390,15 @@ fn phase(config: &PhaseConfig) -> Phase {
 /// Returns one curve a reading, over the optimiser's steps.
 fn curves(log: &TrainLog) -> Vec<Widget> {
     let curve = |(column, name): (usize, &String)| {
-        let points = (1..).zip(&log.steps).filter_map(|(step, readings)| Some((f64::from(step), *readings.get(column)?))).collect();
-        Widget::Curve { title: name.replace('_', " "), x: "step".to_owned(), series: vec![Series { name: name.clone(), points }] }
+        let points = (1..)
+            .zip(&log.steps)
+            .filter_map(|(step, readings)| Some((f64::from(step), *readings.get(column)?)))
+            .collect();
+        Widget::Curve {
+            title: name.replace('_', " "),
+            x: "step".to_owned(),
+            series: vec![Series { name: name.clone(), points }],
+        }
     };
     log.readings.iter().enumerate().map(curve).collect()
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use sentinel_core::job::Exec;
 
 use crate::ports::{
-    AdapterRef, Captioned, Captioning, Catalogue, Converter, Detector, DetectorSpec, EngineError, Engines, Extractor, Filter,
-    FilterScope, Kept, NextTokenTask, PerRecord, PluginSpec, PreferenceTask, Prompt, Sampling, Scene, SceneDialogue, Scenes,
-    TrainLog, Trainer, Vlm, VlmSpec, Watch,
+    AdapterRef, Captioned, Captioning, Catalogue, Converter, Detector, DetectorSpec, EngineError, Engines, Extractor,
+    Filter, FilterScope, Kept, NextTokenTask, PerRecord, PluginSpec, PreferenceTask, Prompt, Sampling, Scene,
+    SceneDialogue, Scenes, TrainLog, Trainer, Vlm, VlmSpec, Watch,
 };
 use crate::records::{FoundBox, Mention, Sentence};
 
@@ -154,11 +154,23 @@ impl FakeVlm {
 }
 
 impl Vlm for FakeVlm {
-    fn sample(&self, requests: &[Prompt<'_>], settings: &Sampling, _: Option<&AdapterRef>, _: &dyn Watch) -> Result<Vec<PerRecord<Vec<Sentence>>>, EngineError> {
+    fn sample(
+        &self,
+        requests: &[Prompt<'_>],
+        settings: &Sampling,
+        _: Option<&AdapterRef>,
+        _: &dyn Watch,
+    ) -> Result<Vec<PerRecord<Vec<Sentence>>>, EngineError> {
         Ok(requests.iter().map(|prompt| Ok(self.candidates(prompt, settings.n as usize))).collect())
     }
 
-    fn caption(&self, requests: &[Prompt<'_>], settings: &Captioning, _: Option<&AdapterRef>, _: &dyn Watch) -> Result<Vec<PerRecord<Captioned>>, EngineError> {
+    fn caption(
+        &self,
+        requests: &[Prompt<'_>],
+        settings: &Captioning,
+        _: Option<&AdapterRef>,
+        _: &dyn Watch,
+    ) -> Result<Vec<PerRecord<Captioned>>, EngineError> {
         let complete = |prompt: &Prompt<'_>| {
             let mut sentences = prompt.context.to_vec();
             loop {
@@ -175,12 +187,15 @@ impl Vlm for FakeVlm {
     }
 }
 
+/// What a [`FakeDetector`] finds in an encoded picture.
+pub type Sight = dyn Fn(&[u8]) -> Vec<String> + Send + Sync;
+
 /// A detector that finds what its script says in a picture.
 pub struct FakeDetector {
     /// The names it can see; `None` for an open vocabulary.
     pub vocabulary: Option<Vec<String>>,
     /// Picture bytes → names found, each with a box of the same place.
-    pub finds: Box<dyn Fn(&[u8]) -> Vec<String> + Send + Sync>,
+    pub finds: Box<Sight>,
 }
 
 impl Detector for FakeDetector {
@@ -188,7 +203,12 @@ impl Detector for FakeDetector {
         self.vocabulary.as_deref()
     }
 
-    fn detect(&self, pictures: &[Arc<Vec<u8>>], phrases: &[Vec<String>], _: &dyn Watch) -> Result<Vec<PerRecord<Vec<FoundBox>>>, EngineError> {
+    fn detect(
+        &self,
+        pictures: &[Arc<Vec<u8>>],
+        phrases: &[Vec<String>],
+        _: &dyn Watch,
+    ) -> Result<Vec<PerRecord<Vec<FoundBox>>>, EngineError> {
         let answer = |(picture, phrases): (&Arc<Vec<u8>>, &Vec<String>)| {
             let asked = |name: &String| self.vocabulary.is_some() || phrases.contains(name);
             let found = (self.finds)(picture).into_iter().filter(asked);
@@ -211,7 +231,13 @@ impl Extractor for WordExtractor {
                 let inside = sentence.text[..start].ends_with(char::is_alphanumeric);
                 if let (Some(name), false) = (self.0.get(&rest[..length].to_lowercase()), inside) {
                     let (surface, end) = (rest[..length].to_owned(), (start + length) as u32);
-                    found.push(Mention { candidate: sentence.candidate, name: name.clone(), surface, start: start as u32, end });
+                    found.push(Mention {
+                        candidate: sentence.candidate,
+                        name: name.clone(),
+                        surface,
+                        start: start as u32,
+                        end,
+                    });
                 }
             }
             found
@@ -267,7 +293,11 @@ pub struct PatternScenes;
 impl Scenes for PatternScenes {
     fn compose(&self, seed: u64, split: &str, index: u32) -> Result<Scene, EngineError> {
         let id = format!("{split}-{index:06}");
-        Ok(Scene { png: format!("picture of {id} under {seed}").into_bytes(), truth: format!("{{\"of\":\"{id}\"}}"), id })
+        Ok(Scene {
+            png: format!("picture of {id} under {seed}").into_bytes(),
+            truth: format!("{{\"of\":\"{id}\"}}"),
+            id,
+        })
     }
 
     fn splits(&self) -> &[&'static str] {
@@ -275,7 +305,8 @@ impl Scenes for PatternScenes {
     }
 
     fn annotations(&self, scenes: &[Scene]) -> Result<Vec<u8>, EngineError> {
-        let image = |(number, scene): (usize, &Scene)| format!("{{\"id\":{},\"file_name\":\"{}.png\"}}", number + 1, scene.id);
+        let image =
+            |(number, scene): (usize, &Scene)| format!("{{\"id\":{},\"file_name\":\"{}.png\"}}", number + 1, scene.id);
         let images: Vec<String> = scenes.iter().enumerate().map(image).collect();
         Ok(format!("{{\"images\":[{}],\"annotations\":[],\"categories\":[]}}", images.join(",")).into_bytes())
     }

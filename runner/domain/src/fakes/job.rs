@@ -132,7 +132,11 @@ impl Job for MemoryJob {
         Ok(directory)
     }
 
-    fn memo(&self, key: Digest, compute: &mut dyn FnMut() -> Result<Vec<u8>, StageError>) -> Result<Vec<u8>, StageError> {
+    fn memo(
+        &self,
+        key: Digest,
+        compute: &mut dyn FnMut() -> Result<Vec<u8>, StageError>,
+    ) -> Result<Vec<u8>, StageError> {
         if let Some(kept) = self.memo.lock().expect("no holder of the lock panics").get(&key) {
             return Ok(kept.clone());
         }

@@ -4,5 +4,8 @@
 mod engines;
 mod job;
 
-pub use engines::{FakeDetector, FakeEngines, FakeFilter, FakeVlm, LineConverter, NoEngines, PatternScenes, RecordingTrainer, Speech, WordExtractor};
+pub use engines::{
+    FakeDetector, FakeEngines, FakeFilter, FakeVlm, LineConverter, NoEngines, PatternScenes, RecordingTrainer, Sight,
+    Speech, WordExtractor,
+};
 pub use job::MemoryJob;

@@ -17,7 +17,13 @@ pub(super) fn chair(told: &[Told<'_>]) -> Vec<Measurement> {
     vec![
         share("chair_s", "CHAIR_s", with_absent, told.len(), Some(true)),
         share("chair_i", "CHAIR_i", told.iter().map(absent).sum(), mentions, Some(true)),
-        share("recall", "object recall", told.iter().map(|one| recalled(one, &one.scene.objects)).sum(), there, Some(false)),
+        share(
+            "recall",
+            "object recall",
+            told.iter().map(|one| recalled(one, &one.scene.objects)).sum(),
+            there,
+            Some(false),
+        ),
     ]
 }
 
@@ -26,7 +32,8 @@ pub(super) fn expected_recall(told: &[Told<'_>]) -> Result<Measurement, String> 
     let (mut recalled_sum, mut there_sum) = (0, 0);
     for one in told {
         let expected = one.scene.expected.as_ref();
-        let expected = expected.ok_or_else(|| format!("the annotations tell no `expected` objects of `{}`", one.caption.id))?;
+        let expected =
+            expected.ok_or_else(|| format!("the annotations tell no `expected` objects of `{}`", one.caption.id))?;
         let there: BTreeSet<String> = expected.intersection(&one.scene.objects).cloned().collect();
         recalled_sum += recalled(one, &there);
         there_sum += there.len();

@@ -9,7 +9,10 @@ use super::{Told, mean, share};
 /// Returns mean numbers of distinct objects and of words, and the shares of captions that were cut or say a word twice in a row.
 pub(super) fn length(told: &[Told<'_>]) -> Vec<Measurement> {
     let objects = told.iter().map(|one| one.named().collect::<BTreeSet<_>>().len()).sum();
-    let words = told.iter().map(|one| one.caption.sentences.iter().map(|sentence| words(sentence).count()).sum::<usize>()).sum();
+    let words = told
+        .iter()
+        .map(|one| one.caption.sentences.iter().map(|sentence| words(sentence).count()).sum::<usize>())
+        .sum();
     let cut = told.iter().filter(|one| one.caption.cut).count();
     let repeating = told.iter().filter(|one| repeats(&one.caption.sentences)).count();
     vec![
@@ -21,7 +24,10 @@ pub(super) fn length(told: &[Told<'_>]) -> Vec<Measurement> {
 }
 
 fn words(sentence: &str) -> impl Iterator<Item = &str> {
-    sentence.split_whitespace().map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric())).filter(|word| !word.is_empty())
+    sentence
+        .split_whitespace()
+        .map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric()))
+        .filter(|word| !word.is_empty())
 }
 
 fn repeats(sentences: &[String]) -> bool {
@@ -35,7 +41,14 @@ mod tests {
 
     #[test]
     fn a_word_twice_in_a_row() {
-        for (text, found) in [("This is a a dog.", true), ("A dog. A dog.", false), ("It is. Is it?", true), ("That - that!", true), ("a cat, an cat", false), ("", false)] {
+        for (text, found) in [
+            ("This is a a dog.", true),
+            ("A dog. A dog.", false),
+            ("It is. Is it?", true),
+            ("That - that!", true),
+            ("a cat, an cat", false),
+            ("", false),
+        ] {
             assert_eq!(repeats(&[text.to_owned()]), found, "{text}");
         }
         assert!(repeats(&["A dog".to_owned(), "dog".to_owned()]), "across sentences");

@@ -54,9 +54,12 @@ struct Category {
 impl Truth {
     /// Reads COCO instances; the error says what is wrong with them.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
-        let Instances { images, annotations, categories } = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let categories: BTreeMap<u64, String> = categories.into_iter().map(|category| (category.id, canonical(&category.name))).collect();
-        let (mut scenes, mut by_number, mut names) = (Vec::with_capacity(images.len()), BTreeMap::new(), BTreeMap::new());
+        let Instances { images, annotations, categories } =
+            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let categories: BTreeMap<u64, String> =
+            categories.into_iter().map(|category| (category.id, canonical(&category.name))).collect();
+        let (mut scenes, mut by_number, mut names) =
+            (Vec::with_capacity(images.len()), BTreeMap::new(), BTreeMap::new());
         for (index, Image { id, file_name, expected }) in images.into_iter().enumerate() {
             if by_number.insert(id, index).is_some() {
                 return Err(format!("two images have the id {id}"));
@@ -68,8 +71,11 @@ impl Truth {
             scenes.push(Scene { objects: BTreeSet::new(), expected });
         }
         for Instance { image_id, category_id } in annotations {
-            let category = categories.get(&category_id).ok_or_else(|| format!("an annotation is of unknown category {category_id}"))?;
-            let index = by_number.get(&image_id).ok_or_else(|| format!("an annotation is of unknown image {image_id}"))?;
+            let category = categories
+                .get(&category_id)
+                .ok_or_else(|| format!("an annotation is of unknown category {category_id}"))?;
+            let index =
+                by_number.get(&image_id).ok_or_else(|| format!("an annotation is of unknown image {image_id}"))?;
             scenes[*index].objects.insert(category.clone());
         }
         Ok(Self { scenes, names })
@@ -78,7 +84,9 @@ impl Truth {
     /// Returns what is in a caption's picture: found by the picture's file name, else by the caption's id.
     pub(crate) fn scene(&self, caption: &Caption) -> Option<&Scene> {
         let by_name = |name: &str| self.names.get(name).copied().flatten();
-        let index = by_name(&stem(&caption.image_path)).or_else(|| by_name(&caption.id)).or_else(|| by_name(&stem(&caption.id)))?;
+        let index = by_name(&stem(&caption.image_path))
+            .or_else(|| by_name(&caption.id))
+            .or_else(|| by_name(&stem(&caption.id)))?;
         self.scenes.get(index)
     }
 }
@@ -102,7 +110,12 @@ mod tests {
         let json = r#"{"images": [{"id": 42, "file_name": "COCO_val2014_000000000042.jpg"}, {"id": 7, "file_name": "a/7.png", "expected": ["Sofa"]}],
             "annotations": [{"image_id": 42, "category_id": 1}, {"image_id": 42, "category_id": 1}], "categories": [{"id": 1, "name": "tv"}]}"#;
         let truth = Truth::parse(json.as_bytes()).unwrap();
-        for (id, path, found) in [("x", "val2014/COCO_val2014_000000000042.jpg", Some(1)), ("42", "y.jpg", Some(1)), ("7.png", "y", Some(0)), ("8", "8.png", None)] {
+        for (id, path, found) in [
+            ("x", "val2014/COCO_val2014_000000000042.jpg", Some(1)),
+            ("42", "y.jpg", Some(1)),
+            ("7.png", "y", Some(0)),
+            ("8", "8.png", None),
+        ] {
             assert_eq!(truth.scene(&caption(id, path)).map(|scene| scene.objects.len()), found, "{id} {path}");
         }
         let expected = truth.scene(&caption("7", "")).and_then(|scene| scene.expected.clone()).unwrap();
@@ -113,9 +126,18 @@ mod tests {
     fn broken_annotations_are_told() {
         for (json, told) in [
             ("[]", "expected"),
-            (r#"{"images": [], "annotations": [{"image_id": 1, "category_id": 1}], "categories": []}"#, "unknown category 1"),
-            (r#"{"images": [], "annotations": [{"image_id": 3, "category_id": 1}], "categories": [{"id": 1, "name": "tv"}]}"#, "unknown image 3"),
-            (r#"{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}], "annotations": [], "categories": []}"#, "id 1"),
+            (
+                r#"{"images": [], "annotations": [{"image_id": 1, "category_id": 1}], "categories": []}"#,
+                "unknown category 1",
+            ),
+            (
+                r#"{"images": [], "annotations": [{"image_id": 3, "category_id": 1}], "categories": [{"id": 1, "name": "tv"}]}"#,
+                "unknown image 3",
+            ),
+            (
+                r#"{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}], "annotations": [], "categories": []}"#,
+                "id 1",
+            ),
         ] {
             let error = Truth::parse(json.as_bytes()).unwrap_err();
             assert!(error.contains(told), "{error}");

@@ -52,7 +52,13 @@ struct ImageLine {
 }
 
 /// Returns the pictures of a list in SENTINEL's format, each with its question. Two records of one id are an error.
-pub(super) fn read_images(files: &dyn Files, file: &Path, pictures: Option<&Path>, question: &str, limit: usize) -> Result<Vec<Found<String>>, StageError> {
+pub(super) fn read_images(
+    files: &dyn Files,
+    file: &Path,
+    pictures: Option<&Path>,
+    question: &str,
+    limit: usize,
+) -> Result<Vec<Found<String>>, StageError> {
     let text = text(files, file)?;
     let shelf = Shelf::of(files, file, pictures)?;
     let mut lines_by_id: BTreeMap<String, usize> = BTreeMap::new();
@@ -61,7 +67,10 @@ pub(super) fn read_images(files: &dyn Files, file: &Path, pictures: Option<&Path
         let place = place(file, number);
         let ImageLine { image_id, image_path, image, question: own } = parse(line, &place)?;
         let image = image.map(Id::text);
-        let id = image_id.map(Id::text).or_else(|| image.clone()).ok_or_else(|| refused(&place, "needs `image_id` or `image`"))?;
+        let id = image_id
+            .map(Id::text)
+            .or_else(|| image.clone())
+            .ok_or_else(|| refused(&place, "needs `image_id` or `image`"))?;
         check_id(&id, &place)?;
         let image_path = image_path.or(image).ok_or_else(|| refused(&place, "needs `image_path` or `image`"))?;
         if let Some(first) = lines_by_id.insert(id.clone(), number) {
@@ -74,7 +83,12 @@ pub(super) fn read_images(files: &dyn Files, file: &Path, pictures: Option<&Path
 }
 
 /// Returns the pictures below a folder, in order of their paths in it, which are their ids.
-pub(super) fn read_folder(files: &dyn Files, folder: &Path, question: &str, limit: usize) -> Result<Vec<Found<String>>, StageError> {
+pub(super) fn read_folder(
+    files: &dyn Files,
+    folder: &Path,
+    question: &str,
+    limit: usize,
+) -> Result<Vec<Found<String>>, StageError> {
     let mut found = Vec::new();
     for path in files.list(folder)? {
         if !is_picture(&path) || found.len() == limit {
@@ -95,10 +109,16 @@ pub(super) fn read_folder(files: &dyn Files, folder: &Path, question: &str, limi
 }
 
 /// Returns the pairs of a published set, in order.
-pub(super) fn read_pairs(files: &dyn Files, file: &Path, pictures: Option<&Path>, limit: usize) -> Result<Vec<Found<PublishedPair>>, StageError> {
+pub(super) fn read_pairs(
+    files: &dyn Files,
+    file: &Path,
+    pictures: Option<&Path>,
+    limit: usize,
+) -> Result<Vec<Found<PublishedPair>>, StageError> {
     let text = text(files, file)?;
     let shelf = Shelf::of(files, file, pictures)?;
-    let rows: Vec<(Option<String>, String, PublishedPair)> = if file.extension().is_some_and(|ending| ending == "json") {
+    let rows: Vec<(Option<String>, String, PublishedPair)> = if file.extension().is_some_and(|ending| ending == "json")
+    {
         rows_by_image(&text, file)?
     } else {
         let row = |(number, line)| {
@@ -125,7 +145,10 @@ fn rows_by_image(text: &str, file: &Path) -> Result<Vec<(Option<String>, String,
     let whole = format!("`{}`", file.display());
     let ByImage(lists) = parse(text, &whole)?;
     let row = |id: &String, pair| (Some(id.clone()), format!("{whole}, `{id:.80}`"), pair);
-    Ok(lists.into_iter().flat_map(|(id, pairs)| pairs.into_iter().map(move |pair| row(&id, pair)).collect::<Vec<_>>()).collect())
+    Ok(lists
+        .into_iter()
+        .flat_map(|(id, pairs)| pairs.into_iter().map(move |pair| row(&id, pair)).collect::<Vec<_>>())
+        .collect())
 }
 
 /// Lists of pairs by image id, in the order of the file; an id may come back.
@@ -193,8 +216,13 @@ impl Shelf {
                 let wanted = name.as_deref().unwrap_or(id);
                 match found {
                     Some(Some(path)) => Ok(path.clone()),
-                    Some(None) => Err(refused(place, &format!("several pictures below `{}` are called `{wanted}`", folder.display()))),
-                    None => Err(refused(place, &format!("no picture below `{}` is called `{wanted}`", folder.display()))),
+                    Some(None) => Err(refused(
+                        place,
+                        &format!("several pictures below `{}` are called `{wanted}`", folder.display()),
+                    )),
+                    None => {
+                        Err(refused(place, &format!("no picture below `{}` is called `{wanted}`", folder.display())))
+                    }
                 }
             }
         }
@@ -209,7 +237,12 @@ fn is_picture(path: &Path) -> bool {
 fn text(files: &dyn Files, file: &Path) -> Result<String, StageError> {
     let bytes = files.read(file, LIST_BYTES_MAX)?;
     let text = String::from_utf8(bytes);
-    text.map_err(|error| refused(&format!("`{}`", file.display()), &format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to())))
+    text.map_err(|error| {
+        refused(
+            &format!("`{}`", file.display()),
+            &format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to()),
+        )
+    })
 }
 
 /// Returns the lines that say something, counted from 1.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use sentinel_core::artifact::{FileSet, Rows};
 use sentinel_core::job::Job;
-use sentinel_core::stage::{Asset, Assets, ConfigError, Fault, Input, Slot, Stage, StageError, Unit, WholeInputs, WholeOutput, Work, to_rows};
+use sentinel_core::stage::{
+    Asset, Assets, ConfigError, Fault, Input, Slot, Stage, StageError, Unit, WholeInputs, WholeOutput, Work, to_rows,
+};
 use sentinel_core::workflow::{Manifest, PluginManifests};
 use sentinel_domain::fakes::{FakeDetector, FakeEngines, FakeVlm, WordExtractor};
 use sentinel_domain::ports::Engines;
@@ -33,11 +35,17 @@ impl PluginManifests for Manifests {
 
 /// The assets the stages below name.
 fn assets() -> Assets {
-    let asset = |name: &str, kind: &str, value: Value| (name.to_owned(), Arc::new(Asset { name: name.to_owned(), kind: kind.to_owned(), value }));
+    let asset = |name: &str, kind: &str, value: Value| {
+        (name.to_owned(), Arc::new(Asset { name: name.to_owned(), kind: kind.to_owned(), value }))
+    };
     [
         asset("base", "vlm", json!({ "path": "/models/base" })),
         asset("tuned", "vlm", json!({ "path": "/models/base", "adapter": "/models/adapter" })),
-        asset("yolo", "detector", json!({ "family": "yolo", "path": "/models/yolo.onnx", "labels": "/models/labels.txt" })),
+        asset(
+            "yolo",
+            "detector",
+            json!({ "family": "yolo", "path": "/models/yolo.onnx", "labels": "/models/labels.txt" }),
+        ),
         asset("detr", "detector", json!({ "family": "detr", "path": "/models/detr.onnx" })),
         asset("second", "detector", json!({ "family": "yolo", "path": "/models/second.onnx", "confidence": 0.5 })),
         asset("odd", "detector", json!({ "family": "yoloo", "path": "/models/odd.onnx" })),
@@ -75,7 +83,9 @@ fn shown(unit: &Unit, slots: &[Slot]) -> Unit {
     let seen = |slot: &Slot| {
         let input = unit.inputs.get(slot.name)?;
         let input = match (input, slot.view) {
-            (Input::Rows(rows), Some(fields)) => Input::Rows(Arc::new(rows.iter().map(|row| viewed(row, fields)).collect())),
+            (Input::Rows(rows), Some(fields)) => {
+                Input::Rows(Arc::new(rows.iter().map(|row| viewed(row, fields)).collect()))
+            }
             (other, _) => other.clone(),
         };
         Some((slot.name, input))
@@ -90,7 +100,11 @@ fn viewed(row: &str, fields: &[&str]) -> Box<str> {
 }
 
 /// Runs a stage on units, each shown to it as the runner would.
-pub(crate) fn run_units(stage: &dyn Stage, units: &[Unit], job: &dyn Job) -> Result<Vec<Result<Vec<Rows>, Fault>>, StageError> {
+pub(crate) fn run_units(
+    stage: &dyn Stage,
+    units: &[Unit],
+    job: &dyn Job,
+) -> Result<Vec<Result<Vec<Rows>, Fault>>, StageError> {
     let slots = stage.inputs();
     let units: Vec<Unit> = units.iter().map(|unit| shown(unit, &slots)).collect();
     let Work::Units(work) = stage.work() else { panic!("a unit-wise stage was expected") };
@@ -106,7 +120,11 @@ pub(crate) fn run_one(stage: &dyn Stage, unit: &Unit, job: &dyn Job) -> Rows {
 }
 
 /// Runs a whole stage.
-pub(crate) fn run_whole(stage: &dyn Stage, inputs: &WholeInputs, job: &dyn Job) -> Result<Vec<WholeOutput>, StageError> {
+pub(crate) fn run_whole(
+    stage: &dyn Stage,
+    inputs: &WholeInputs,
+    job: &dyn Job,
+) -> Result<Vec<WholeOutput>, StageError> {
     let Work::Whole(work) = stage.work() else { panic!("a whole stage was expected") };
     let outputs = work.run(inputs, job)?;
     assert_eq!(outputs.len(), stage.outputs().len());
@@ -114,8 +132,12 @@ pub(crate) fn run_whole(stage: &dyn Stage, inputs: &WholeInputs, job: &dyn Job) 
 }
 
 /// Returns inputs of a whole stage: slot → units, each with its records.
-pub(crate) fn whole<T: Serialize>(slots: impl IntoIterator<Item = (&'static str, Vec<(String, Vec<T>)>)>) -> WholeInputs {
-    let units = |units: Vec<(String, Vec<T>)>| units.into_iter().map(|(id, records)| (id.into(), Arc::new(to_rows(records)))).collect();
+pub(crate) fn whole<T: Serialize>(
+    slots: impl IntoIterator<Item = (&'static str, Vec<(String, Vec<T>)>)>,
+) -> WholeInputs {
+    let units = |units: Vec<(String, Vec<T>)>| {
+        units.into_iter().map(|(id, records)| (id.into(), Arc::new(to_rows(records)))).collect()
+    };
     let rows = slots.into_iter().map(|(slot, list)| (slot, Arc::new(units(list)))).collect();
     WholeInputs { rows, files: BTreeMap::new() }
 }
@@ -138,11 +160,16 @@ pub(crate) fn files_of(output: &WholeOutput) -> &FileSet {
 
 /// Returns engines for a world of words: the model says what its script says, a picture shows the words it is made of, and two
 /// detectors see them; `detr` is blind for what its picture spells in capitals.
-pub(crate) fn word_engines(says: impl Fn(&sentinel_domain::ports::Prompt<'_>) -> Vec<String> + Send + Sync + 'static) -> FakeEngines {
+pub(crate) fn word_engines(
+    says: impl Fn(&sentinel_domain::ports::Prompt<'_>) -> Vec<String> + Send + Sync + 'static,
+) -> FakeEngines {
     const WORDS: [&str; 8] = ["cat", "dog", "cup", "fork", "kite", "tv", "bed", "bus"];
     let vocabulary = || Some(WORDS.map(str::to_owned).to_vec());
     let words = |picture: &[u8]| String::from_utf8_lossy(picture).split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let yolo = FakeDetector { vocabulary: vocabulary(), finds: Box::new(move |picture| words(picture).iter().map(|word| word.to_lowercase()).collect()) };
+    let yolo = FakeDetector {
+        vocabulary: vocabulary(),
+        finds: Box::new(move |picture| words(picture).iter().map(|word| word.to_lowercase()).collect()),
+    };
     let plain = move |picture: &[u8]| words(picture).into_iter().filter(|word| word.to_lowercase() == *word).collect();
     let detr = FakeDetector { vocabulary: vocabulary(), finds: Box::new(plain) };
     let known = WORDS.iter().map(|word| ((*word).to_owned(), (*word).to_owned())).collect();

@@ -52,12 +52,18 @@ fn run_loop(records: &[Description], batch: usize, job: &dyn Job) -> BTreeMap<St
     for step in 0..12 {
         let mut next = Vec::new();
         for cohort in states.chunks(batch) {
-            let mut units: Vec<Unit> = cohort.iter().map(|state| unit(&state.id, step, [("descriptions", rows([state]))])).collect();
+            let mut units: Vec<Unit> =
+                cohort.iter().map(|state| unit(&state.id, step, [("descriptions", rows([state]))])).collect();
             for (output, stage) in &body {
                 let answers = run_units(stage.as_ref(), &units, job).unwrap();
                 for (unit, answer) in units.iter_mut().zip(answers) {
                     let list = answer.unwrap().remove(0);
-                    let entry = told.entry(unit.id.to_string()).or_insert_with(|| Told { last: records[0].clone(), pairs: vec![], verdicts: vec![], bytes: vec![] });
+                    let entry = told.entry(unit.id.to_string()).or_insert_with(|| Told {
+                        last: records[0].clone(),
+                        pairs: vec![],
+                        verdicts: vec![],
+                        bytes: vec![],
+                    });
                     match *output {
                         "pairs" => entry.pairs.extend(parse_rows::<Pair>("pairs", &list).unwrap()),
                         "verdicts" => entry.verdicts.push(parse_rows("verdicts", &list).unwrap()),
@@ -68,7 +74,12 @@ fn run_loop(records: &[Description], batch: usize, job: &dyn Job) -> BTreeMap<St
                     unit.inputs.insert(output, sentinel_core::stage::Input::Rows(list.into()));
                 }
             }
-            next.extend(units.iter().map(|unit| unit.one::<Description>("descriptions").unwrap()).filter(|state| state.end.is_none()));
+            next.extend(
+                units
+                    .iter()
+                    .map(|unit| unit.one::<Description>("descriptions").unwrap())
+                    .filter(|state| state.end.is_none()),
+            );
         }
         states = next;
     }
@@ -107,13 +118,28 @@ fn a_context_is_true_and_pairs_tell_truth_from_hallucination() {
         for pair in pairs {
             assert!(pair.rejected.contains("kite") && !pair.chosen.contains("kite"), "{record}: {pair:?}");
             assert_eq!(pair.hallucinated_in_rejected, ["kite"]);
-            assert!(pair.objects_of_chosen.iter().any(|object| !pair.named.contains(object)), "something new: {pair:?}");
+            assert!(
+                pair.objects_of_chosen.iter().any(|object| !pair.named.contains(object)),
+                "something new: {pair:?}"
+            );
         }
-        let standings = |name: &str| verdicts.iter().flatten().filter(|verdict| verdict.name == name).map(|verdict| verdict.standing).collect::<Vec<_>>();
+        let standings = |name: &str| {
+            verdicts
+                .iter()
+                .flatten()
+                .filter(|verdict| verdict.name == name)
+                .map(|verdict| verdict.standing)
+                .collect::<Vec<_>>()
+        };
         assert!(standings("kite").windows(2).all(|pair| pair[0] == pair[1]), "what was decided stays decided");
     }
     let rich = &told["picture-0"];
-    assert_eq!((rich.last.end, rich.last.context.len(), rich.pairs.len()), (Some(End::Finished), 4, 4), "{:?}", rich.last);
+    assert_eq!(
+        (rich.last.end, rich.last.context.len(), rich.pairs.len()),
+        (Some(End::Finished), 4, 4),
+        "{:?}",
+        rich.last
+    );
     assert_eq!(told["picture-3"].pairs.len(), 0, "a kite that only one detector sees is no hallucination");
     assert_eq!(told["picture-3"].verdicts[0][0].standing, Standing::Uncertain);
     assert_eq!(told["picture-3"].last.memory.uncertain, ["kite"]);
@@ -133,8 +159,12 @@ fn company_order_and_repetition_change_nothing() {
 #[test]
 fn another_seed_draws_another_context() {
     let contexts = |seed| {
-        let job = MemoryJob::new(seed).file("/models/yolo.onnx", "y").file("/models/detr.onnx", "d").file("/models/labels.txt", "cat");
-        let records = world(&job).into_iter().map(|record| Description { question: "Only what is there?".to_owned(), ..record });
+        let job = MemoryJob::new(seed)
+            .file("/models/yolo.onnx", "y")
+            .file("/models/detr.onnx", "d")
+            .file("/models/labels.txt", "cat");
+        let records =
+            world(&job).into_iter().map(|record| Description { question: "Only what is there?".to_owned(), ..record });
         run_loop(&records.collect::<Vec<_>>(), 64, &job).into_values().map(|told| told.last.context).collect::<Vec<_>>()
     };
     assert_ne!(contexts(1), contexts(2));

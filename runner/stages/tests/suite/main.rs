@@ -1,5 +1,7 @@
 //! The stages as the runner meets them: through the registry, with scripted engines and a job in memory.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod bench;
 mod loops;
 mod reading;

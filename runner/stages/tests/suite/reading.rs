@@ -1,5 +1,6 @@
 //! `read`: lists, folders and published pair sets, and what is said of broken ones.
 
+use sentinel_core::artifact::Rows;
 use sentinel_core::stage::{StageError, WholeInputs, parse_rows};
 use sentinel_domain::fakes::{FakeEngines, MemoryJob};
 use sentinel_domain::records::{Description, Pair, PairType};
@@ -7,14 +8,18 @@ use serde_json::{Value, json};
 
 use crate::bench::{parse, run_whole, stage, units_of};
 
-fn read(with: Value, job: &MemoryJob) -> Result<Vec<(String, Vec<Box<str>>)>, StageError> {
+fn read(with: Value, job: &MemoryJob) -> Result<Vec<(String, Rows)>, StageError> {
     let stage = stage(FakeEngines::default(), "read", with);
     let outputs = run_whole(stage.as_ref(), &WholeInputs::default(), job)?;
     Ok(units_of(&outputs[0]).iter().map(|(id, rows)| (id.to_string(), rows.clone())).collect())
 }
 
 fn descriptions(with: Value, job: &MemoryJob) -> Vec<Description> {
-    read(with, job).unwrap().iter().flat_map(|(_, rows)| parse_rows::<Description>("descriptions", rows).unwrap()).collect()
+    read(with, job)
+        .unwrap()
+        .iter()
+        .flat_map(|(_, rows)| parse_rows::<Description>("descriptions", rows).unwrap())
+        .collect()
 }
 
 fn refusal(with: Value, job: &MemoryJob) -> String {
@@ -36,8 +41,16 @@ fn pictures(job: MemoryJob) -> MemoryJob {
 fn lists_with_their_fallbacks() {
     let job = pictures(MemoryJob::new(0)).file("/data/list.jsonl", LIST);
     let found = descriptions(json!({ "file": "/data/list.jsonl" }), &job);
-    let told: Vec<_> = found.iter().map(|one| (one.id.as_str(), one.image_path.as_str(), one.question.as_str())).collect();
-    assert_eq!(told, [("17", "a/x.jpg", "What?"), ("y.png", "y.png", "Describe this image."), ("z", "b/y.png", "Describe this image.")]);
+    let told: Vec<_> =
+        found.iter().map(|one| (one.id.as_str(), one.image_path.as_str(), one.question.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("17", "a/x.jpg", "What?"),
+            ("y.png", "y.png", "Describe this image."),
+            ("z", "b/y.png", "Describe this image.")
+        ]
+    );
     assert_ne!(found[0].picture, found[1].picture);
     assert_eq!(found[1].picture, found[2].picture, "a picture is its content");
     assert_eq!(descriptions(json!({ "file": "/data/list.jsonl", "limit": 1, "question": "Hm?" }), &job).len(), 1);
@@ -50,14 +63,20 @@ fn the_pictures_of_a_list_are_known_before_it_is_read() {
     let job = pictures(MemoryJob::new(0)).file("/data/list.jsonl", LIST);
     let stage = stage(FakeEngines::default(), "read", json!({ "file": "/data/list.jsonl" }));
     let listed = stage.listed_files(&job).unwrap();
-    assert_eq!(listed.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(), ["/data/a/x.jpg", "/data/y.png", "/data/b/y.png"]);
+    assert_eq!(
+        listed.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+        ["/data/a/x.jpg", "/data/y.png", "/data/b/y.png"]
+    );
 }
 
 #[test]
 fn folders() {
     let job = pictures(MemoryJob::new(0)).file("/data/notes.txt", "").file("/data/b/Z.JPEG", "z");
     let found = descriptions(json!({ "folder": "/data" }), &job);
-    assert_eq!(found.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["a/x.jpg", "b/Z.JPEG", "b/y.png", "y.png"]);
+    assert_eq!(
+        found.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(),
+        ["a/x.jpg", "b/Z.JPEG", "b/y.png", "y.png"]
+    );
     assert!(refusal(json!({ "folder": "/data/a/none" }), &job).contains("below `/data/a/none`"));
 }
 
@@ -80,7 +99,10 @@ fn what_is_said_of_broken_lists() {
     }
     let job = MemoryJob::new(0).file("/data/list.jsonl", vec![b'{', 0xff]);
     assert!(refusal(json!({ "file": "/data/list.jsonl" }), &job).contains("not UTF-8 from byte 1 on"));
-    let twice = MemoryJob::new(0).file("/data/list.jsonl", "{\"image\": \"y.png\"}").file("/p/1/y.png", "").file("/p/2/y.png", "");
+    let twice = MemoryJob::new(0)
+        .file("/data/list.jsonl", "{\"image\": \"y.png\"}")
+        .file("/p/1/y.png", "")
+        .file("/p/2/y.png", "");
     assert!(refusal(json!({ "file": "/data/list.jsonl", "pictures": "/p" }), &twice).contains("several pictures"));
 }
 
@@ -94,8 +116,14 @@ fn published_pair_sets() {
     let units = read(json!({ "file": "/data/pairs.jsonl", "format": "pairs" }), &job).unwrap();
     assert_eq!(units.iter().map(|(id, rows)| (id.as_str(), rows.len())).collect::<Vec<_>>(), [("7", 2), ("8", 1)]);
     let pairs: Vec<Pair> = units.iter().flat_map(|(_, rows)| parse_rows("pairs", rows).unwrap()).collect();
-    assert_eq!((&pairs[0].context, pairs[0].is_last, pairs[0].pair_type), (&vec!["One. Two.".to_owned()], true, PairType::Coherent));
-    assert_eq!((pairs[1].context.len(), pairs[1].pair_type, pairs[1].question.as_str()), (0, PairType::Agnostic, "Describe this image."));
+    assert_eq!(
+        (&pairs[0].context, pairs[0].is_last, pairs[0].pair_type),
+        (&vec!["One. Two.".to_owned()], true, PairType::Coherent)
+    );
+    assert_eq!(
+        (pairs[1].context.len(), pairs[1].pair_type, pairs[1].question.as_str()),
+        (0, PairType::Agnostic, "Describe this image.")
+    );
     assert_eq!((pairs[2].chosen.as_str(), pairs[2].image_path.as_str()), ("W", "y.png"));
     assert_eq!(pairs[0].hallucinated_in_rejected, ["cat"]);
 }
@@ -103,14 +131,26 @@ fn published_pair_sets() {
 #[test]
 fn published_pair_sets_by_image() {
     let set = r#"{"2324811": [{"question": "Q", "context": null, "y_win": "W", "y_lose": "L", "type": "yw+_yl"}], "5": [{"question": "Q", "context": "C.", "y_win": "W", "y_lose": "L"}]}"#;
-    let job = MemoryJob::new(0).file("/sets/s.json", set).file("/vg/VG_100K_2/2324811.jpg", "1").file("/vg/VG_100K/5.jpg", "2");
+    let job = MemoryJob::new(0)
+        .file("/sets/s.json", set)
+        .file("/vg/VG_100K_2/2324811.jpg", "1")
+        .file("/vg/VG_100K/5.jpg", "2");
     let units = read(json!({ "file": "/sets/s.json", "format": "pairs", "pictures": "/vg" }), &job).unwrap();
-    assert_eq!(units.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["2324811", "5"], "in the order of the file");
+    assert_eq!(
+        units.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(),
+        ["2324811", "5"],
+        "in the order of the file"
+    );
     let first: Pair = parse_rows("pairs", &units[0].1).unwrap().remove(0);
     assert_eq!(first.image_path, "2324811.jpg");
     assert!(refusal(json!({ "file": "/sets/s.json", "format": "pairs" }), &job).contains("say with `pictures`"));
-    let empty = MemoryJob::new(0).file("/sets/s.json", r#"{"5": [{"context": null, "y_win": "", "y_lose": ""}]}"#).file("/vg/5.jpg", "");
-    assert!(refusal(json!({ "file": "/sets/s.json", "format": "pairs", "pictures": "/vg" }), &empty).contains("`5`: `y_win` is empty"));
+    let empty = MemoryJob::new(0)
+        .file("/sets/s.json", r#"{"5": [{"context": null, "y_win": "", "y_lose": ""}]}"#)
+        .file("/vg/5.jpg", "");
+    assert!(
+        refusal(json!({ "file": "/sets/s.json", "format": "pairs", "pictures": "/vg" }), &empty)
+            .contains("`5`: `y_win` is empty")
+    );
 }
 
 #[test]

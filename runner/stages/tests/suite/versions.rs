@@ -17,7 +17,14 @@ fn parts(name: &str) -> &'static [&'static str] {
         "caption" => &["models.rs", "sample.rs"],
         "convert" => &["models.rs", "released.rs"],
         "detect" => &["lexicon.rs", "models.rs", "../../../plugins/bundled/coco-objects/synonyms.txt"],
-        "evaluate" => &["lexicon.rs", "metrics.rs", "metrics/chair.rs", "metrics/length.rs", "metrics/truth.rs", "../../../plugins/bundled/coco-objects/synonyms.txt"],
+        "evaluate" => &[
+            "lexicon.rs",
+            "metrics.rs",
+            "metrics/chair.rs",
+            "metrics/length.rs",
+            "metrics/truth.rs",
+            "../../../plugins/bundled/coco-objects/synonyms.txt",
+        ],
         "extend" => &["candidates.rs", "draw.rs", "released.rs"],
         "extract" | "filter" | "sample" | "train" => &["models.rs"],
         "judge" => &["lexicon.rs", "../../../plugins/bundled/coco-objects/synonyms.txt"],
@@ -46,17 +53,22 @@ fn version(name: &str) -> u32 {
         _ => json!({}),
     };
     let mut engines = word_engines(|_| Vec::new());
-    engines.filter = Some((sentinel_domain::ports::FilterScope::Unit, std::sync::Arc::new(sentinel_domain::fakes::FakeFilter(Box::new(|_| sentinel_domain::ports::Kept::Yes)))));
+    engines.filter = Some((
+        sentinel_domain::ports::FilterScope::Unit,
+        std::sync::Arc::new(sentinel_domain::fakes::FakeFilter(Box::new(|_| sentinel_domain::ports::Kept::Yes))),
+    ));
     stage(engines, name, with).version()
 }
 
 #[test]
 fn a_changed_stage_has_a_new_version_or_was_confirmed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |part: &str| std::fs::read(root.join("src").join(part)).unwrap_or_else(|error| panic!("{part}: {error}"));
+    let read =
+        |part: &str| std::fs::read(root.join("src").join(part)).unwrap_or_else(|error| panic!("{part}: {error}"));
     let now = |name: &str| {
         let own = format!("{name}.rs");
-        let sources: Vec<Vec<u8>> = std::iter::once(own.as_str()).chain(parts(name).iter().copied()).map(read).collect();
+        let sources: Vec<Vec<u8>> =
+            std::iter::once(own.as_str()).chain(parts(name).iter().copied()).map(read).collect();
         Kept { version: version(name), source: Digest::of_parts(sources.iter().map(Vec::as_slice)) }
     };
     let now: BTreeMap<&str, Kept> = sentinel_stages::STAGES.iter().map(|entry| (entry.name, now(entry.name))).collect();
@@ -68,6 +80,10 @@ fn a_changed_stage_has_a_new_version_or_was_confirmed() {
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     let kept: BTreeMap<String, Kept> = serde_json::from_str(&kept).unwrap_or_default();
-    let changed: Vec<&str> = now.iter().filter(|(name, now)| kept.get(**name) != Some(*now)).map(|(name, _)| *name).collect();
-    assert!(changed.is_empty(), "the source of {changed:?} changed: raise `version()` if the same inputs may give other bytes, then confirm with UPDATE=1");
+    let changed: Vec<&str> =
+        now.iter().filter(|(name, now)| kept.get(**name) != Some(*now)).map(|(name, _)| *name).collect();
+    assert!(
+        changed.is_empty(),
+        "the source of {changed:?} changed: raise `version()` if the same inputs may give other bytes, then confirm with UPDATE=1"
+    );
 }

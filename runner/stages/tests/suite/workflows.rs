@@ -1,6 +1,6 @@
 //! The ready workflows of the repository load against these stages, with names only: no engine is opened.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sentinel_core::diag::render;
@@ -10,26 +10,41 @@ use sentinel_domain::ports::Engines;
 
 use crate::bench::Manifests;
 
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workflows")
+}
+
 fn loaded(name: &str) -> Workflow {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workflows");
     let engines: Arc<dyn Engines> = Arc::new(NoEngines::default());
     let registry = sentinel_stages::registry(&engines, &Manifests);
-    let workflow = load(&folder.join(name), &registry, &Settings::default());
+    let workflow = load(&folder().join(name), &registry, &Settings::default());
     workflow.unwrap_or_else(|found| panic!("{}", render::human(&found, false)))
 }
 
 #[test]
 fn every_workflow_loads_without_a_remark() {
-    for name in ["quickstart.yaml"] {
-        let workflow = loaded(name);
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let workflow = loaded(&name);
         assert!(workflow.warnings.is_empty(), "{name}: {:?}", workflow.warnings);
+        count += 1;
     }
+    assert!(count > 0);
 }
 
 #[test]
 fn the_quickstart_is_a_loop_and_what_is_made_of_it() {
     let workflow = loaded("quickstart.yaml");
-    let outputs = |id: &str| workflow.node(id).unwrap().outputs.iter().map(|port| format!("{}: {}", port.name, port.kind)).collect::<Vec<_>>();
+    let outputs = |id: &str| {
+        workflow
+            .node(id)
+            .unwrap()
+            .outputs
+            .iter()
+            .map(|port| format!("{}: {}", port.name, port.kind))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(outputs("keep"), ["records: pairs", "dropped: drops"]);
     assert_eq!(outputs("train"), ["adapter: adapter", "log: tables"]);
     assert_eq!(outputs("bootstrap")[0], "pairs: pairs");

@@ -8,14 +8,19 @@ use sentinel_core::job::Job;
 use sentinel_core::stage::{StageError, WholeInputs, parse_rows};
 use sentinel_domain::fakes::{FakeEngines, FakeFilter, LineConverter, MemoryJob, RecordingTrainer};
 use sentinel_domain::ports::{Converter, EngineError, FilterScope, Kept};
-use sentinel_domain::records::{Caption, Description, Detection, Dropped, FoundBox, Measurement, Memory, Pair, PairType};
+use sentinel_domain::records::{
+    Caption, Description, Detection, Dropped, FoundBox, Measurement, Memory, Pair, PairType,
+};
 use serde_json::{Value, json};
 
 use crate::bench::{files_of, parse, rows, run_one, run_units, run_whole, stage, unit, units_of, whole, word_engines};
 
 /// The first bytes of a PNG of 100 × 50 pixels, enough to tell its size, and a mark that tells it apart.
 fn png(mark: u8) -> Vec<u8> {
-    let mut bytes = vec![0x89, b'P', b'N', b'G', 13, 10, 26, 10, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 100, 0, 0, 0, 50, 8, 2, 0, 0, 0];
+    let mut bytes = vec![
+        0x89, b'P', b'N', b'G', 13, 10, 26, 10, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 100, 0, 0, 0, 50, 8, 2,
+        0, 0, 0,
+    ];
     bytes.push(mark);
     bytes
 }
@@ -49,7 +54,11 @@ fn content(files: &FileSet, name: &str, job: &dyn Job) -> String {
 #[test]
 fn scenes_have_pictures_truth_and_dialogues() {
     let job = MemoryJob::new(5);
-    let stage = stage(FakeEngines::default(), "scenes", json!({ "count": 600, "split": "train", "dialogues": { "hallucination": 0.3 } }));
+    let stage = stage(
+        FakeEngines::default(),
+        "scenes",
+        json!({ "count": 600, "split": "train", "dialogues": { "hallucination": 0.3 } }),
+    );
     let outputs = run_whole(stage.as_ref(), &WholeInputs::default(), &job).unwrap();
     let units = units_of(&outputs[0]);
     assert_eq!(units.len(), 600);
@@ -76,9 +85,13 @@ fn a_filter_tells_what_it_dropped() {
     let answers: Vec<_> = run_units(stage.as_ref(), &units, &job).unwrap().into_iter().map(Result::unwrap).collect();
     assert_eq!((answers[0][0].len(), answers[0][1].len(), answers[1][0].len()), (1, 1, 0), "a unit may be emptied");
     let dropped: Dropped = parse_rows("dropped", &answers[0][1]).unwrap().remove(0);
-    assert_eq!((dropped.reason.as_str(), dropped.record.get()), ("bad", serde_json::to_string(&records[1]).unwrap().as_str()));
+    assert_eq!(
+        (dropped.reason.as_str(), dropped.record.get()),
+        ("bad", serde_json::to_string(&records[1]).unwrap().as_str())
+    );
     let stage = crate::bench::stage(sieve(FilterScope::Whole), "filter", json!({ "plugin": "sieve" }));
-    let inputs = whole([("records", vec![("a".to_owned(), records.to_vec()), ("b".to_owned(), vec![records[1].clone()])])]);
+    let inputs =
+        whole([("records", vec![("a".to_owned(), records.to_vec()), ("b".to_owned(), vec![records[1].clone()])])]);
     let outputs = run_whole(stage.as_ref(), &inputs, &job).unwrap();
     assert_eq!(units_of(&outputs[0]).iter().map(|(_, rows)| rows.len()).collect::<Vec<_>>(), [1, 0]);
     assert_eq!(units_of(&outputs[1]).iter().map(|(_, rows)| rows.len()).collect::<Vec<_>>(), [1, 1]);
@@ -88,15 +101,31 @@ fn a_filter_tells_what_it_dropped() {
 fn a_converted_set_brings_its_pictures() {
     let job = MemoryJob::new(0);
     let (first, second) = (job.put_blob(&png(1)).unwrap(), job.put_blob(&png(2)).unwrap());
-    let pairs = vec![("a/1.png".to_owned(), vec![pair("a/1.png", first, "X."), pair("a/1.png", first, "Y.")]), ("a_1".to_owned(), vec![pair("a_1", second, "Z.")])];
+    let pairs = vec![
+        ("a/1.png".to_owned(), vec![pair("a/1.png", first, "X."), pair("a/1.png", first, "Y.")]),
+        ("a_1".to_owned(), vec![pair("a_1", second, "Z.")]),
+    ];
     let engines = || FakeEngines { converter: Some(Arc::new(LineConverter)), ..FakeEngines::default() };
-    let outputs = run_whole(stage(engines(), "convert", json!({ "plugin": "writer" })).as_ref(), &whole([("pairs", pairs.clone())]), &job).unwrap();
+    let outputs = run_whole(
+        stage(engines(), "convert", json!({ "plugin": "writer" })).as_ref(),
+        &whole([("pairs", pairs.clone())]),
+        &job,
+    )
+    .unwrap();
     let files = files_of(&outputs[0]);
     let other = format!("pictures/a_1-{}.png", second.short());
-    assert_eq!(files.files.keys().map(String::as_str).collect::<Vec<_>>(), [other.as_str(), "pictures/a_1.png", "rows.jsonl"]);
+    assert_eq!(
+        files.files.keys().map(String::as_str).collect::<Vec<_>>(),
+        [other.as_str(), "pictures/a_1.png", "rows.jsonl"]
+    );
     let text = content(files, "rows.jsonl", &job);
     assert!(!text.contains("elsewhere") && text.matches("\"pictures/a_1.png\"").count() == 2, "{text}");
-    let left = run_whole(stage(engines(), "convert", json!({ "plugin": "writer", "pictures": "leave" })).as_ref(), &whole([("pairs", pairs)]), &job).unwrap();
+    let left = run_whole(
+        stage(engines(), "convert", json!({ "plugin": "writer", "pictures": "leave" })).as_ref(),
+        &whole([("pairs", pairs)]),
+        &job,
+    )
+    .unwrap();
     assert!(content(files_of(&left[0]), "rows.jsonl", &job).contains("elsewhere/a_1.png"));
 }
 
@@ -124,9 +153,22 @@ fn the_two_files_of_the_released_code() {
     let picture = job.put_blob(&png(1)).unwrap();
     let memory = Memory { factual: vec!["dog".to_owned()], ..Memory::default() };
     let (id, image_path, question) = ("a".to_owned(), "a.png".to_owned(), "Q".to_owned());
-    let description = Description { id, picture, image_path, question, context: vec!["One.".to_owned(), "Two.".to_owned()], named: vec![], memory, end: None };
+    let description = Description {
+        id,
+        picture,
+        image_path,
+        question,
+        context: vec!["One.".to_owned(), "Two.".to_owned()],
+        named: vec![],
+        memory,
+        end: None,
+    };
     let found = |name: &str, xyxy| FoundBox { name: name.to_owned(), score: 0.5, xyxy };
-    let closed = Detection { detector: "yolo".to_owned(), vocabulary: Some(vec!["dog".to_owned()]), boxes: vec![found("dog", [0.0, 0.0, 10.0, 9.0]), found("cup", [40.0, 20.0, 70.0, 40.0])] };
+    let closed = Detection {
+        detector: "yolo".to_owned(),
+        vocabulary: Some(vec!["dog".to_owned()]),
+        boxes: vec![found("dog", [0.0, 0.0, 10.0, 9.0]), found("cup", [40.0, 20.0, 70.0, 40.0])],
+    };
     let open = Detection { detector: "dino".to_owned(), vocabulary: None, boxes: vec![found("bed", [0.0; 4])] };
     let unit = |value: Value| vec![("a".to_owned(), vec![value])];
     let inputs = whole([
@@ -134,7 +176,8 @@ fn the_two_files_of_the_released_code() {
         ("descriptions", unit(json!(description))),
         ("detections", vec![("a".to_owned(), vec![json!(open), json!(closed)])]),
     ]);
-    let stage = stage(FakeEngines::default(), "convert", json!({ "format": "sentinel", "name": "llava", "pictures": "leave" }));
+    let stage =
+        stage(FakeEngines::default(), "convert", json!({ "format": "sentinel", "name": "llava", "pictures": "leave" }));
     let outputs = run_whole(stage.as_ref(), &inputs, &job).unwrap();
     let files = files_of(&outputs[0]);
     let expected = "{\"image_id\":\"a\",\"image_path\":\"elsewhere/a.png\",\"question\":\"Q\",\"context\":\"One. Two.\",\"y_win\":\"X – “é”.\",\"y_lose\":\"A kite.\",\
@@ -145,7 +188,9 @@ fn the_two_files_of_the_released_code() {
         \"uncertain_objects\":[],\"nonhallu_objects\":[\"dog\"],\"hard_positive\":[\"cup\"],\"small_objects\":[\"dog\"],\"edge_objects\":[\"dog\"]}\n";
     assert_eq!(content(files, "llava.jsonl", &job), expected);
     // What is written is read again.
-    let again = MemoryJob::new(0).file("/d/p.jsonl", content(files, "llava_data_pair.jsonl", &job)).file("/d/elsewhere/a.png", png(1));
+    let again = MemoryJob::new(0)
+        .file("/d/p.jsonl", content(files, "llava_data_pair.jsonl", &job))
+        .file("/d/elsewhere/a.png", png(1));
     let read = crate::bench::stage(FakeEngines::default(), "read", json!({ "file": "/d/p.jsonl", "format": "pairs" }));
     let outputs = run_whole(read.as_ref(), &WholeInputs::default(), &again).unwrap();
     let back: Pair = parse_rows("pairs", &units_of(&outputs[0])[0].1).unwrap().remove(0);
@@ -160,9 +205,15 @@ fn training_leaves_an_adapter_and_a_log() {
     let with = json!({ "model": "base", "loss": "c-dpo", "lora": { "rank": 4 }, "betas": [0.9, 0.98] });
     let train = stage(engines(), "train", with);
     assert_eq!(train.inputs().iter().map(|slot| slot.name).collect::<Vec<_>>(), ["pairs", "adapter"]);
-    let inputs = whole([("pairs", vec![("a".to_owned(), vec![pair("a", picture, "X."), pair("a", picture, "Y.")]), ("b".to_owned(), vec![])])]);
+    let inputs = whole([(
+        "pairs",
+        vec![("a".to_owned(), vec![pair("a", picture, "X."), pair("a", picture, "Y.")]), ("b".to_owned(), vec![])],
+    )]);
     let outputs = run_whole(train.as_ref(), &inputs, &job).unwrap();
-    assert_eq!(content(files_of(&outputs[0]), "adapter_model.safetensors", &job), "c-dpo rank 4 beta 0.1\nX. > A kite.\nY. > A kite.\n");
+    assert_eq!(
+        content(files_of(&outputs[0]), "adapter_model.safetensors", &job),
+        "c-dpo rank 4 beta 0.1\nX. > A kite.\nY. > A kite.\n"
+    );
     assert!(content(files_of(&outputs[1]), "log.json", &job).starts_with("{\"readings\":[\"loss\""));
     let none = run_whole(train.as_ref(), &whole::<Pair>([("pairs", vec![("a".to_owned(), vec![])])]), &job);
     assert!(matches!(none, Err(StageError::Refused(_))));
@@ -171,8 +222,14 @@ fn training_leaves_an_adapter_and_a_log() {
 #[test]
 fn training_says_what_it_needs() {
     let phase = |mixture: Value| json!({ "loss": "next-token", "phases": [{ "steps": 1, "learning_rate": 0.1, "mixture": mixture }] });
-    let slots = |with: Value| stage(FakeEngines::default(), "train", with).inputs().iter().map(|slot| slot.name).collect::<Vec<_>>();
-    assert_eq!(slots(phase(json!({ "describe": 1.0 }))), ["dialogues", "model"], "without `with.model` an edge must bring one");
+    let slots = |with: Value| {
+        stage(FakeEngines::default(), "train", with).inputs().iter().map(|slot| slot.name).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        slots(phase(json!({ "describe": 1.0 }))),
+        ["dialogues", "model"],
+        "without `with.model` an edge must bring one"
+    );
     let pointer = |with: Value| parse(FakeEngines::default(), "train", with).err().unwrap()[0].pointer.clone();
     assert_eq!(pointer(phase(json!({ "describe": 0.0 }))), "/phases/0/mixture");
     assert_eq!(pointer(phase(json!({ "describe": -1.0 }))), "/phases/0/mixture");
@@ -181,7 +238,8 @@ fn training_says_what_it_needs() {
 
 #[test]
 fn detectors_of_an_unknown_family_are_all_told() {
-    let mistakes = parse(FakeEngines::default(), "detect", json!({ "detectors": ["odd", "yolo", "odd"] })).err().unwrap();
+    let mistakes =
+        parse(FakeEngines::default(), "detect", json!({ "detectors": ["odd", "yolo", "odd"] })).err().unwrap();
     let told: Vec<_> = mistakes.iter().map(|mistake| (mistake.pointer.as_str(), mistake.hint.as_deref())).collect();
     assert_eq!(told, [("/detectors/0", Some("did you mean `yolo`?")), ("/detectors/2", Some("did you mean `yolo`?"))]);
 }
@@ -190,11 +248,20 @@ fn detectors_of_an_unknown_family_are_all_told() {
 fn an_adapter_goes_with_one_base_only() {
     let job = MemoryJob::new(0);
     let adapter = job.file_set([("adapter_config.json", b"{}".to_vec())]);
-    let description = json!({ "picture": job.put_blob(b"cat").unwrap(), "question": "?", "context": [], "image_path": "a.png" });
-    let inputs = || [("descriptions", rows([&description])), ("adapter", sentinel_core::stage::Input::Files(Arc::new(adapter.clone())))];
-    let engines = || word_engines(|prompt| if prompt.context.is_empty() { vec!["A cat.".to_owned()] } else { vec![String::new()] });
+    let description =
+        json!({ "picture": job.put_blob(b"cat").unwrap(), "question": "?", "context": [], "image_path": "a.png" });
+    let inputs = || {
+        [
+            ("descriptions", rows([&description])),
+            ("adapter", sentinel_core::stage::Input::Files(Arc::new(adapter.clone()))),
+        ]
+    };
+    let engines = || {
+        word_engines(|prompt| if prompt.context.is_empty() { vec!["A cat.".to_owned()] } else { vec![String::new()] })
+    };
     let base = stage(engines(), "caption", json!({ "model": "base" }));
-    let caption: Caption = parse_rows("captions", &run_one(base.as_ref(), &unit("a", 0, inputs()), &job)).unwrap().remove(0);
+    let caption: Caption =
+        parse_rows("captions", &run_one(base.as_ref(), &unit("a", 0, inputs()), &job)).unwrap().remove(0);
     assert_eq!((caption.sentences.as_slice(), caption.cut), (&["A cat.".to_owned()][..], false));
     let tuned = stage(engines(), "caption", json!({ "model": "tuned" }));
     assert!(matches!(run_units(tuned.as_ref(), &[unit("a", 0, inputs())], &job), Err(StageError::Refused(_))));
@@ -218,16 +285,32 @@ fn evaluation_measures_against_the_truth() {
         tokens: 9,
     };
     let captions = [caption("a", &["A puppy by a cat.", "The cat is is big."]), caption("b", &["A dog."])];
-    let mut inputs = whole([("captions", captions.iter().map(|caption| (caption.id.clone(), vec![caption])).collect())]);
-    inputs.files.insert("annotations", Arc::new(job.file_set([("annotations.json", annotations.to_string().into_bytes())])));
+    let mut inputs =
+        whole([("captions", captions.iter().map(|caption| (caption.id.clone(), vec![caption])).collect())]);
+    inputs
+        .files
+        .insert("annotations", Arc::new(job.file_set([("annotations.json", annotations.to_string().into_bytes())])));
     let stage = stage(FakeEngines::default(), "evaluate", json!({ "metrics": ["chair", "length"] }));
     let outputs = run_whole(stage.as_ref(), &inputs, &job).unwrap();
-    let told: Vec<Measurement> = units_of(&outputs[0]).iter().flat_map(|(_, rows)| parse_rows("measurements", rows).unwrap()).collect();
+    let told: Vec<Measurement> =
+        units_of(&outputs[0]).iter().flat_map(|(_, rows)| parse_rows("measurements", rows).unwrap()).collect();
     let told: Vec<_> = told.iter().map(|one| (one.id.as_str(), one.value, one.cases)).collect();
-    let expected = [("chair_s", 0.5, 2), ("chair_i", 0.5, 4), ("recall", 2.0 / 3.0, 3), ("objects", 1.5, 2), ("words", 6.0, 2), ("cut", 0.5, 2), ("word_repetition", 0.5, 2)];
+    let expected = [
+        ("chair_s", 0.5, 2),
+        ("chair_i", 0.5, 4),
+        ("recall", 2.0 / 3.0, 3),
+        ("objects", 1.5, 2),
+        ("words", 6.0, 2),
+        ("cut", 0.5, 2),
+        ("word_repetition", 0.5, 2),
+    ];
     assert_eq!(told, expected);
     let gone = [caption("c", &[])];
     let mut inputs = whole([("captions", gone.iter().map(|caption| (caption.id.clone(), vec![caption])).collect())]);
-    inputs.files.insert("annotations", Arc::new(job.file_set([("annotations.json", annotations.to_string().into_bytes())])));
-    assert!(matches!(run_whole(stage.as_ref(), &inputs, &job), Err(StageError::Refused(message)) if message.contains("`c`")));
+    inputs
+        .files
+        .insert("annotations", Arc::new(job.file_set([("annotations.json", annotations.to_string().into_bytes())])));
+    assert!(
+        matches!(run_whole(stage.as_ref(), &inputs, &job), Err(StageError::Refused(message)) if message.contains("`c`"))
+    );
 }
