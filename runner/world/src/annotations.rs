@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::objects::OBJECTS;
+use crate::objects::{CONTEXTS, OBJECTS};
 use crate::scene::{SIDE, Truth, WorldError};
 
 #[derive(Serialize)]
@@ -24,6 +24,8 @@ struct Picture {
     file_name: String,
     width: usize,
     height: usize,
+    /// Objects one expects in such a place, there or not: an addition to COCO's format.
+    expected: [&'static str; 3],
 }
 
 #[derive(Serialize)]
@@ -42,7 +44,8 @@ struct Category {
     name: &'static str,
 }
 
-/// Returns COCO instances JSON of some scenes, given their ids and truths. `file_name` is `<id>.png`; pictures and instances
+/// Returns COCO instances JSON of some scenes, given their ids and truths. `file_name` is `<id>.png`; `expected` names the objects
+/// one expects in such a place; pictures and instances
 /// are numbered from 1 in the order given, categories have COCO's own numbers.
 ///
 /// # Errors
@@ -55,7 +58,11 @@ pub fn annotations<'a>(scenes: impl IntoIterator<Item = (&'a str, &'a Truth)>) -
         categories: categories(),
     };
     for (image_id, (scene, truth)) in (1..).zip(scenes) {
-        file.images.push(Picture { id: image_id, file_name: format!("{scene}.png"), width: SIDE, height: SIDE });
+        let context = CONTEXTS.iter().find(|context| context.name == truth.context).ok_or_else(|| {
+            WorldError::ForeignTruth { reason: format!("unknown context `{}` of `{scene}`", truth.context) }
+        })?;
+        let (file_name, expected) = (format!("{scene}.png"), context.prior);
+        file.images.push(Picture { id: image_id, file_name, width: SIDE, height: SIDE, expected });
         for placed in &truth.objects {
             let id = file.annotations.len() as u64 + 1;
             let object = OBJECTS.iter().find(|object| object.name == placed.name).ok_or_else(|| {

@@ -301,7 +301,7 @@ impl Scenes for PatternScenes {
     }
 
     fn splits(&self) -> &[&'static str] {
-        &["held-out", "train"]
+        &["base", "detectors-a", "detectors-b", "detectors-test", "held-out", "pilot", "train"]
     }
 
     fn annotations(&self, scenes: &[Scene]) -> Result<Vec<u8>, EngineError> {
