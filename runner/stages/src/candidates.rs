@@ -73,6 +73,12 @@ impl<'a> Candidate<'a> {
         distinct(sentences).into_iter().map(candidate).collect()
     }
 
+    /// Returns those worth learning from or going on with: not cut at the token limit, and not said in the context already.
+    pub(crate) fn fresh<'c>(all: &'c [Self], context: &[String]) -> Vec<&'c Self> {
+        let said = |candidate: &Self| context.iter().any(|sentence| sentence == candidate.text);
+        all.iter().filter(|candidate| !candidate.cut && !said(candidate)).collect()
+    }
+
     /// Whether it names something, and nothing that is not factual.
     pub(crate) fn is_truthful(&self) -> bool {
         !self.factual.is_empty() && self.uncertain.is_empty() && self.hallucinated.is_empty()

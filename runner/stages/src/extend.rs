@@ -55,7 +55,7 @@ impl Stage for Extend {
         vec![
             Slot::rows("descriptions", "descriptions"),
             Slot::rows("sentences", "sentences"),
-            Slot::rows("verdicts", "verdicts").view(&["name", "standing", "candidates", "found_by", "missed_by"]),
+            Slot::rows("verdicts", "verdicts"),
             Slot::rows("pairs", "pairs").view(&["chosen"]).optional(),
         ]
     }
@@ -145,20 +145,18 @@ pub(crate) fn extend(
 }
 
 /// The chosen sides of the step's pairs; without pairs, the truthful sentences; without those, sentences that name nothing.
-/// Never what the context says already, nor a sentence cut at the token limit.
 fn by_the_paper<'c, 'a>(
     candidates: &'c [Candidate<'a>],
     paired: &[String],
     context: &[String],
 ) -> Vec<&'c Candidate<'a>> {
-    let said = |text: &str, list: &[String]| list.iter().any(|other| other == text);
-    let fresh: Vec<_> =
-        candidates.iter().filter(|candidate| !candidate.cut && !said(candidate.text, context)).collect();
+    let fresh = Candidate::fresh(candidates, context);
+    let paired = |candidate: &Candidate<'_>| paired.iter().any(|chosen| chosen == candidate.text);
     let of = |wanted: &dyn Fn(&Candidate<'_>) -> bool| {
         fresh.iter().copied().filter(|candidate| wanted(candidate)).collect::<Vec<_>>()
     };
     let ranks = [
-        of(&|candidate| candidate.is_truthful() && said(candidate.text, paired)),
+        of(&|candidate| candidate.is_truthful() && paired(candidate)),
         of(&|candidate| candidate.is_truthful()),
         of(&|candidate| candidate.is_neutral()),
     ];

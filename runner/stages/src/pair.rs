@@ -85,7 +85,7 @@ impl Stage for Rules {
         vec![
             Slot::rows("descriptions", "descriptions"),
             Slot::rows("sentences", "sentences"),
-            Slot::rows("verdicts", "verdicts").view(&["name", "standing", "candidates", "found_by", "missed_by"]),
+            Slot::rows("verdicts", "verdicts"),
         ]
     }
     fn outputs(&self) -> Vec<Slot> {
@@ -137,7 +137,7 @@ pub(crate) fn pair(
 ) -> Vec<Pair> {
     let candidates = Candidate::all(sentences, verdicts);
     let (chosen, rejected) = match rules.mode {
-        Mode::Paper => by_the_paper(&candidates, &description.named, rules.chosen_names_something_new),
+        Mode::Paper => by_the_paper(&candidates, description, rules.chosen_names_something_new),
         Mode::Compat => as_released(&candidates, &description.named),
     };
     let most = match rules.mode {
@@ -175,13 +175,15 @@ pub(crate) fn pair(
 
 type Sides<'c, 'a> = (Vec<&'c Candidate<'a>>, Vec<&'c Candidate<'a>>);
 
-/// Truthful sentences, context-coherent ones first, against hallucinated ones; sentences cut at the token limit teach nothing.
-fn by_the_paper<'c, 'a>(candidates: &'c [Candidate<'a>], named: &[String], new: bool) -> Sides<'c, 'a> {
-    let whole = || candidates.iter().filter(|candidate| !candidate.cut);
-    let mut chosen: Vec<_> =
-        whole().filter(|candidate| candidate.is_truthful() && (!new || candidate.names_something_new(named))).collect();
+/// Truthful sentences, context-coherent ones first, against hallucinated ones.
+fn by_the_paper<'c, 'a>(candidates: &'c [Candidate<'a>], description: &Description, new: bool) -> Sides<'c, 'a> {
+    let Description { named, context, .. } = description;
+    let fit = |candidate: &&Candidate<'_>| candidate.is_truthful() && (!new || candidate.names_something_new(named));
+    let (mut chosen, mut rejected) = (Candidate::fresh(candidates, context), Candidate::fresh(candidates, context));
+    chosen.retain(fit);
     chosen.sort_by_key(|candidate| !candidate.is_coherent(named));
-    (chosen, whole().filter(|candidate| !candidate.hallucinated.is_empty()).collect())
+    rejected.retain(|candidate| !candidate.hallucinated.is_empty());
+    (chosen, rejected)
 }
 
 /// Context-coherent truthful sentences against hallucinated ones; nothing where all candidates say the same.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, schema_for};
+use sentinel_core::artifact::{FileEntry, FileSet, Rows};
 use sentinel_core::job::{Files, Job};
 use sentinel_core::stage::{Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work, to_rows};
 use sentinel_domain::config::{DirPath, FilePath};
@@ -24,6 +25,9 @@ pub(crate) static ENTRY: Entry = Entry {
     parse,
 };
 
+/// Annotations are read whole; COCO's largest file has half a gigabyte.
+const ANNOTATIONS_BYTES_MAX: u64 = 2 << 30;
+
 /// What `read` takes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -36,6 +40,8 @@ struct Config {
     format: Format,
     /// Where the list's pictures are, by file name or id, however deep; by default their paths are relative to the list.
     pictures: Option<DirPath>,
+    /// Ground truth of the pictures in COCO instances format, for `evaluate`; it becomes the output `annotations`.
+    annotations: Option<FilePath>,
     /// What is asked where a record asks nothing.
     question: String,
     /// Reads only so many records, from the start.
@@ -46,7 +52,8 @@ struct Config {
 impl Default for Config {
     fn default() -> Self {
         let question = "Describe this image.".to_owned();
-        Self { file: None, folder: None, format: Format::Images, pictures: None, question, limit: None }
+        let (format, annotations, limit) = (Format::Images, None, None);
+        Self { file: None, folder: None, format, pictures: None, annotations, question, limit }
     }
 }
 
@@ -61,7 +68,10 @@ enum Format {
 }
 
 fn parse(with: Value, _: &Given<'_>) -> Parsed {
-    let Config { file, folder, format, pictures, question, limit } = config(with)?;
+    let Config { file, folder, format, pictures, annotations, question, limit } = config(with)?;
+    if annotations.is_some() && format == Format::Pairs {
+        return Err(wrong("/annotations", "pairs have no ground truth", None));
+    }
     let source = match (file, folder, format) {
         (Some(file), None, _) => Source::List { file: file.0, pictures: pictures.map(|pictures| pictures.0) },
         (None, Some(_), Format::Pairs) => return Err(wrong("/folder", "pairs are read from a `file`", None)),
@@ -73,12 +83,14 @@ fn parse(with: Value, _: &Given<'_>) -> Parsed {
         (Some(_), Some(_), _) => return Err(wrong("/folder", "`read` takes `file` or `folder`, not both", None)),
     };
     let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok(Box::new(Read { source, format, question, limit }))
+    let annotations = annotations.map(|annotations| annotations.0);
+    Ok(Box::new(Read { source, format, annotations, question, limit }))
 }
 
 struct Read {
     source: Source,
     format: Format,
+    annotations: Option<PathBuf>,
     question: String,
     limit: usize,
 }
@@ -88,10 +100,12 @@ impl Stage for Read {
         Vec::new()
     }
     fn outputs(&self) -> Vec<Slot> {
-        match self.format {
-            Format::Images => vec![Slot::rows("descriptions", "descriptions")],
-            Format::Pairs => vec![Slot::rows("pairs", "pairs")],
-        }
+        let rows = match self.format {
+            Format::Images => Slot::rows("descriptions", "descriptions"),
+            Format::Pairs => Slot::rows("pairs", "pairs"),
+        };
+        let annotations = self.annotations.as_ref().map(|_| Slot::files("annotations", "annotations"));
+        std::iter::once(rows).chain(annotations).collect()
     }
     fn version(&self) -> u32 {
         1
@@ -114,11 +128,17 @@ impl WholeStage for Read {
             Format::Images => self.descriptions(job)?,
             Format::Pairs => self.by_image(job)?,
         };
-        Ok(vec![WholeOutput::Rows(units)])
+        let mut outputs = vec![WholeOutput::Rows(units)];
+        if let Some(path) = &self.annotations {
+            let json = job.read(path, ANNOTATIONS_BYTES_MAX)?;
+            let entry = FileEntry { digest: job.put_blob(&json)?, bytes: json.len() as u64 };
+            outputs.push(WholeOutput::Files(FileSet { files: [("annotations.json".to_owned(), entry)].into() }));
+        }
+        Ok(outputs)
     }
 }
 
-type Units = Vec<(Arc<str>, sentinel_core::artifact::Rows)>;
+type Units = Vec<(Arc<str>, Rows)>;
 
 impl Read {
     fn images(&self, files: &dyn Files) -> Result<Vec<Found<String>>, StageError> {

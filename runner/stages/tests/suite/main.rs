@@ -6,6 +6,8 @@ mod bench;
 mod loops;
 mod reading;
 mod schemas;
+mod seeing;
+mod showing;
 mod versions;
 mod workflows;
 mod writing;

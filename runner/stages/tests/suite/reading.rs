@@ -6,7 +6,7 @@ use sentinel_domain::fakes::{FakeEngines, MemoryJob};
 use sentinel_domain::records::{Description, Pair, PairType};
 use serde_json::{Value, json};
 
-use crate::bench::{parse, run_whole, stage, units_of};
+use crate::bench::{files_of, parse, run_whole, stage, units_of};
 
 fn read(with: Value, job: &MemoryJob) -> Result<Vec<(String, Rows)>, StageError> {
     let stage = stage(FakeEngines::default(), "read", with);
@@ -160,9 +160,18 @@ fn contradictions_are_told_at_once() {
         (json!({ "file": "/a", "folder": "/b" }), "/folder"),
         (json!({ "folder": "/b", "format": "pairs" }), "/folder"),
         (json!({ "folder": "/b", "pictures": "/c" }), "/pictures"),
+        (json!({ "file": "/a", "format": "pairs", "annotations": "/c" }), "/annotations"),
     ];
     for (with, pointer) in table {
         let mistakes = parse(FakeEngines::default(), "read", with.clone()).err().unwrap();
         assert_eq!(mistakes.iter().map(|mistake| mistake.pointer.as_str()).collect::<Vec<_>>(), [pointer], "{with}");
     }
+}
+
+#[test]
+fn annotations_come_along() {
+    let job = pictures(MemoryJob::new(0)).file("/data/truth.json", "{}");
+    let stage = stage(FakeEngines::default(), "read", json!({ "folder": "/data", "annotations": "/data/truth.json" }));
+    let outputs = run_whole(stage.as_ref(), &WholeInputs::default(), &job).unwrap();
+    assert_eq!(files_of(&outputs[1]), &job.file_set([("annotations.json", b"{}".to_vec())]));
 }
