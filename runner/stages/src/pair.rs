@@ -250,6 +250,7 @@ mod tests {
             told(&started, &candidates, &Rules::of(Mode::Paper)),
             ["f1 by f3 . > h1 .", "a f2 . > f1 with h2 ."]
         );
+        assert!(told(&started, &["f1 .", "h1 ."], &Rules::of(Mode::Paper)).is_empty(), "what was said is not chosen");
         let first = description(&[], &[]);
         assert_eq!(told(&first, &candidates, &Rules::of(Mode::Paper)), ["a f2 . > h1 .", "f1 by f3 . > f1 with h2 ."]);
         let few = Rules { pairs_max: 1, ..Rules::of(Mode::Paper) };

@@ -57,11 +57,11 @@ impl ReportIo for Kept<'_> {
 }
 
 fn cards(widgets: &[Widget]) -> &[Card] {
-    let galleries = widgets.iter().filter_map(|widget| match widget {
+    let gallery = widgets.iter().rev().find_map(|widget| match widget {
         Widget::Gallery { cards, .. } => Some(cards),
         Widget::Table { .. } | Widget::Curve { .. } => None,
     });
-    galleries.last().map_or(&[], Vec::as_slice)
+    gallery.map_or(&[], Vec::as_slice)
 }
 
 /// Returns the toned pieces of a card's line.
