@@ -11,7 +11,7 @@ use crate::digest::Digest;
 pub type KindName = &'static str;
 
 /// Whether an artifact is rows or files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
     /// JSON objects, grouped by the unit they belong to.
@@ -45,7 +45,7 @@ pub struct FileSet {
 }
 
 /// One file of a [`FileSet`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FileEntry {
     /// The content.
     pub digest: Digest,

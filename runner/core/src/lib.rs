@@ -17,6 +17,7 @@ pub mod digest;
 pub mod graph;
 pub mod job;
 pub mod report;
+pub mod reporter;
 pub mod schema;
 pub mod stage;
 pub mod workflow;

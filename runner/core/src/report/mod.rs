@@ -1,5 +1,10 @@
 //! What a finished run shows: widgets that stages fill and the core renders. The core knows tables, curves and annotated
 //! pictures; what they show is the stages' business.
+//!
+//! [`record`] is what is written down of every run, [`model`] what its report is rendered from.
+
+pub mod model;
+pub mod record;
 
 use std::sync::Arc;
 
