@@ -2,18 +2,17 @@
 //! the detectors agree that it is there, hallucinated when they agree that it is not, uncertain otherwise. What an earlier step
 //! decided stays decided.
 
-use std::collections::BTreeMap;
+mod cards;
 
 use schemars::{JsonSchema, schema_for};
-use sentinel_core::digest::Digest;
 use sentinel_core::job::Job;
-use sentinel_core::report::{Card, PictureBox, ReportIo, ReportUnit, Tone, Widget};
-use sentinel_core::stage::{Fault, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, parse_rows, to_rows};
-use sentinel_domain::records::{Detection, Memory, Mention, Sentence, Standing, Verdict};
+use sentinel_core::report::{ReportIo, Widget};
+use sentinel_core::stage::{Fault, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, to_rows};
+use sentinel_domain::records::{Detection, Memory, Standing, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::gallery::{self, CARDS_MAX};
+use crate::gallery;
 use crate::kind::{Entry, Given, Parsed, config};
 use crate::lexicon::canonical;
 
@@ -87,7 +86,7 @@ impl Stage for Judge {
         Work::Units(self)
     }
     fn widgets(&self, io: &dyn ReportIo) -> Result<Vec<Widget>, StageError> {
-        Ok(gallery::of("what the detectors say of what was said", cards(io)?))
+        Ok(gallery::of("what the detectors say of what was said", cards::cards(io)?))
     }
 }
 
@@ -165,86 +164,6 @@ fn decide(memory: &Memory, name: String, detections: &[Detection], policy: Polic
         },
     };
     Verdict { name, standing, candidates: Vec::new(), found_by, missed_by }
-}
-
-/// Returns how a standing is shown.
-pub(crate) fn tone(standing: Standing) -> Tone {
-    match standing {
-        Standing::Factual => Tone::Good,
-        Standing::Uncertain => Tone::Doubtful,
-        Standing::Hallucinated => Tone::Bad,
-    }
-}
-
-#[derive(Deserialize)]
-struct Pictured {
-    picture: Digest,
-}
-
-/// Returns one card a record, at its most telling step: most different standings first, then earliest.
-fn cards(io: &dyn ReportIo) -> Result<Vec<Card>, StageError> {
-    let by_unit = |slot| -> Result<BTreeMap<_, _>, StageError> {
-        Ok(io.rows(slot)?.into_iter().map(|unit| ((unit.id.clone(), unit.step), unit)).collect())
-    };
-    let (descriptions, mentions) = (by_unit("descriptions")?, by_unit("mentions")?);
-    let (detections, sentences) = (by_unit("detections")?, by_unit("sentences")?);
-    let mut cards: Vec<(usize, Card)> = Vec::new();
-    for unit in io.rows("verdicts")? {
-        let key = (unit.id.clone(), unit.step);
-        let (Some(description), Some(detections), Some(mentions)) =
-            (descriptions.get(&key), detections.get(&key), mentions.get(&key))
-        else {
-            continue;
-        };
-        let verdicts: Vec<Verdict> = parse_rows("verdicts", &unit.rows)?;
-        let standings: std::collections::BTreeSet<Standing> = verdicts.iter().map(|verdict| verdict.standing).collect();
-        let better = cards.last().is_some_and(|(told, card)| *card.id == *unit.id && *told < standings.len());
-        let first = cards.last().is_none_or(|(_, card)| *card.id != *unit.id);
-        if better {
-            cards.pop();
-        }
-        if better || (first && cards.len() < CARDS_MAX) {
-            let card = card(&unit, description, detections, mentions, sentences.get(&key), &verdicts)?;
-            cards.push((standings.len(), card));
-        }
-    }
-    Ok(cards.into_iter().map(|(_, card)| card).collect())
-}
-
-fn card(
-    unit: &ReportUnit,
-    description: &ReportUnit,
-    detections: &ReportUnit,
-    mentions: &ReportUnit,
-    sentences: Option<&ReportUnit>,
-    verdicts: &[Verdict],
-) -> Result<Card, StageError> {
-    let picture = parse_rows::<Pictured>("descriptions", &description.rows)?.pop().map(|Pictured { picture }| picture);
-    let mut boxes = Vec::new();
-    for Detection { detector, boxes: found, .. } in parse_rows::<Detection>("detections", &detections.rows)? {
-        boxes.extend(found.into_iter().map(|found| PictureBox {
-            xyxy: found.xyxy,
-            label: found.name,
-            group: detector.clone(),
-        }));
-    }
-    let mentions: Vec<Mention> = parse_rows("mentions", &mentions.rows)?;
-    let standing = |name: &str| {
-        verdicts.iter().find(|verdict| verdict.name == canonical(name)).map(|verdict| tone(verdict.standing))
-    };
-    let mut lines = Vec::new();
-    let mut told: Vec<String> = Vec::new();
-    for sentence in sentences.map_or_else(|| Ok(Vec::new()), |unit| parse_rows::<Sentence>("sentences", &unit.rows))? {
-        if sentence.text.is_empty() || told.contains(&sentence.text) {
-            continue;
-        }
-        let own = mentions.iter().filter(|mention| mention.candidate == sentence.candidate);
-        let pieces =
-            own.filter_map(|mention| Some((mention.start as usize, mention.end as usize, standing(&mention.name)?)));
-        lines.push(gallery::toned(None, &sentence.text, pieces));
-        told.push(sentence.text);
-    }
-    Ok(Card { boxes, ..gallery::card(&unit.id, picture, lines) })
 }
 
 #[cfg(test)]

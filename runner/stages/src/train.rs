@@ -1,24 +1,25 @@
 //! `train`: teaches a model. With the loss `c-dpo` it learns a LoRA adapter from preference pairs (SENTINEL eq. 5), with
 //! `next-token` all parameters from dialogues. The work is the trainer's; this stage says what to learn from and keeps the log.
 
-use std::collections::BTreeMap;
+mod config;
+
+use std::path::Path;
 use std::sync::Arc;
 
-use schemars::{JsonSchema, schema_for};
+use schemars::schema_for;
 use sentinel_core::artifact::{FileEntry, FileSet};
 use sentinel_core::job::Job;
 use sentinel_core::report::{ReportIo, Series, Widget};
 use sentinel_core::stage::{Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work};
-use sentinel_domain::config::VlmName;
 use sentinel_domain::ports::{
-    BlobSource, EngineError, Engines, NextTokenTask, Optimisation, Phase, PreferenceTask, TrainLog, Trainer,
+    BlobSource, EngineError, Engines, NextTokenTask, Optimisation, PreferenceTask, TrainLog, Trainer,
 };
 use sentinel_domain::records::{Dialogue, Pair};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::kind::{Entry, Given, JobWatch, Parsed, config, wrong};
+use crate::kind::{self, Entry, Given, JobWatch, Parsed};
 use crate::models::{self, Model};
+use config::Config;
 
 pub(crate) static ENTRY: Entry = Entry {
     name: "train",
@@ -32,164 +33,11 @@ const CHECKPOINT_EVERY: u32 = 20;
 /// The file of the `log` output.
 const LOG: &str = "log.json";
 
-/// What `train` takes.
-#[derive(Deserialize, JsonSchema)]
-#[serde(tag = "loss", rename_all = "kebab-case", deny_unknown_fields)]
-enum Config {
-    /// Context-aware direct preference optimisation of a LoRA adapter; only the sentence after the context is learnt.
-    CDpo {
-        /// The base model, an entry of `models:`; without it, `needs.model` takes a checkpoint another stage made.
-        model: Option<VlmName>,
-        /// The inverse temperature β: how far the model may leave the reference.
-        #[serde(default = "beta")]
-        #[schemars(range(min = 0.000_001, max = 100.0))]
-        beta: f64,
-        /// The adapter, on all linear layers of the language model.
-        #[serde(default)]
-        lora: Lora,
-        /// Passes over the pairs.
-        #[serde(default = "one")]
-        #[schemars(range(min = 0.0, max = 1000.0))]
-        epochs: f64,
-        /// Pairs of an optimiser step.
-        #[serde(default = "batch")]
-        #[schemars(range(min = 1, max = 65536))]
-        batch: u32,
-        /// Peak learning rate; it falls to zero along a cosine.
-        #[serde(default = "learning_rate")]
-        #[schemars(range(min = 0.0, max = 1.0))]
-        learning_rate: f64,
-        /// Optimiser steps until the peak.
-        #[serde(default)]
-        warmup: u32,
-        /// Most optimiser steps; by default what the epochs give.
-        #[schemars(range(min = 1))]
-        max_steps: Option<u32>,
-        /// AdamW's β₁ and β₂.
-        #[serde(default = "betas")]
-        betas: (f64, f64),
-        /// Decoupled weight decay.
-        #[serde(default)]
-        #[schemars(range(min = 0.0, max = 10.0))]
-        weight_decay: f64,
-        /// Greatest gradient norm; 0 clips nothing.
-        #[serde(default = "one")]
-        #[schemars(range(min = 0.0))]
-        clip: f64,
-        /// Whether the end of the description is learnt too, after its last sentence.
-        #[serde(default)]
-        learn_end: bool,
-    },
-    /// Plain next-token training of all parameters.
-    NextToken {
-        /// Configuration, tokenizer and, unless `fresh`, weights to start from: an entry of `models:`, or `needs.model`.
-        model: Option<VlmName>,
-        /// Whether to start from random weights.
-        #[serde(default)]
-        fresh: bool,
-        /// Whether weights are written as half-precision numbers.
-        #[serde(default)]
-        half: bool,
-        /// Dialogues of an optimiser step.
-        #[serde(default = "batch")]
-        #[schemars(range(min = 1, max = 65536))]
-        batch: u32,
-        /// AdamW's β₁ and β₂.
-        #[serde(default = "betas")]
-        betas: (f64, f64),
-        /// Decoupled weight decay.
-        #[serde(default)]
-        #[schemars(range(min = 0.0, max = 10.0))]
-        weight_decay: f64,
-        /// Greatest gradient norm; 0 clips nothing.
-        #[serde(default = "one")]
-        #[schemars(range(min = 0.0))]
-        clip: f64,
-        /// Phases, run one after the other.
-        #[schemars(length(min = 1, max = 64))]
-        phases: Vec<PhaseConfig>,
-    },
-}
-
-/// The shape of a LoRA adapter.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct Lora {
-    /// Its rank.
-    #[schemars(range(min = 1, max = 4096))]
-    rank: u32,
-    /// Its alpha; the update is scaled by alpha/rank.
-    #[schemars(range(min = 0.0, max = 65536.0))]
-    alpha: f64,
-}
-
-impl Default for Lora {
-    fn default() -> Self {
-        Self { rank: 128, alpha: 256.0 }
-    }
-}
-
-/// One phase of a curriculum.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct PhaseConfig {
-    /// Optimiser steps.
-    #[schemars(range(min = 1, max = 10_000_000))]
-    steps: u32,
-    /// Weight of each group of dialogues in a batch; their sum is of no importance.
-    mixture: BTreeMap<String, f64>,
-    /// Learning rate after warm-up.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    learning_rate: f64,
-    /// Learning rate at the end, along a cosine; by default 0.
-    #[serde(default)]
-    #[schemars(range(min = 0.0, max = 1.0))]
-    final_learning_rate: f64,
-    /// Optimiser steps until the learning rate is reached.
-    #[serde(default)]
-    warmup: u32,
-}
-
-fn beta() -> f64 {
-    0.1
-}
-fn one() -> f64 {
-    1.0
-}
-fn batch() -> u32 {
-    64
-}
-fn learning_rate() -> f64 {
-    2e-6
-}
-fn betas() -> (f64, f64) {
-    (0.9, 0.999)
-}
-
 fn parse(with: Value, given: &Given<'_>) -> Parsed {
-    let config: Config = config(with)?;
-    let (name, (first, second)) = match &config {
-        Config::CDpo { model, betas, .. } | Config::NextToken { model, betas, .. } => (model.as_ref(), *betas),
-    };
-    if !(0.0..1.0).contains(&first) || !(0.0..1.0).contains(&second) {
-        return Err(wrong("/betas", format!("`{first}` and `{second}` must be at least 0 and below 1"), None));
-    }
-    if let Config::NextToken { phases, .. } = &config {
-        phases.iter().enumerate().try_for_each(|(index, phase)| check_mixture(index, phase))?;
-    }
-    let model = Model::of(name, given)?;
+    let config: Config = kind::config(with)?;
+    config.check()?;
+    let model = Model::of(config.model(), given)?;
     Ok(Box::new(Teach { config, model, engines: given.engines.clone() }))
-}
-
-fn check_mixture(index: usize, phase: &PhaseConfig) -> Result<(), Vec<sentinel_core::stage::ConfigError>> {
-    let pointer = format!("/phases/{index}/mixture");
-    if let Some((group, weight)) = phase.mixture.iter().find(|(_, weight)| !(0.0..f64::INFINITY).contains(*weight)) {
-        return Err(wrong(&pointer, format!("the weight of `{group}` is {weight}, and must be 0 or more"), None));
-    }
-    if phase.mixture.values().sum::<f64>() > 0.0 {
-        return Ok(());
-    }
-    Err(wrong(&pointer, "no group of dialogues has any weight", None))
 }
 
 struct Teach {
@@ -265,7 +113,7 @@ impl Teach {
         &self,
         trainer: &dyn Trainer,
         inputs: &WholeInputs,
-        out: &std::path::Path,
+        out: &Path,
         job: &dyn Job,
     ) -> Result<TrainLog, StageError> {
         let Config::CDpo {
@@ -324,7 +172,7 @@ impl Teach {
         &self,
         trainer: &dyn Trainer,
         inputs: &WholeInputs,
-        out: &std::path::Path,
+        out: &Path,
         job: &dyn Job,
     ) -> Result<TrainLog, StageError> {
         let Config::NextToken { fresh, half, batch, betas, weight_decay, clip, phases, model: _ } = &self.config else {
@@ -355,7 +203,7 @@ impl Teach {
             fresh: *fresh,
             dialogues: &dialogues,
             pictures: &pictures(job),
-            phases: phases.iter().map(phase).collect(),
+            phases: phases.iter().map(Into::into).collect(),
             optim,
             half: *half,
             checkpoints: &job.checkpoint_dir()?,
@@ -374,17 +222,6 @@ fn pictures(job: &dyn Job) -> Box<BlobSource<'_>> {
             other => EngineError::Refused(other.to_string()),
         })
     })
-}
-
-fn phase(config: &PhaseConfig) -> Phase {
-    let PhaseConfig { steps, mixture, learning_rate, final_learning_rate, warmup } = config;
-    Phase {
-        steps: *steps,
-        mixture: mixture.iter().map(|(group, weight)| (group.clone(), *weight)).collect(),
-        learning_rate: *learning_rate,
-        final_learning_rate: *final_learning_rate,
-        warmup: *warmup,
-    }
 }
 
 /// Returns one curve a reading, over the optimiser's steps.

@@ -26,10 +26,11 @@ fn parts(name: &str) -> &'static [&'static str] {
             "../../../plugins/bundled/coco-objects/synonyms.txt",
         ],
         "extend" => &["candidates.rs", "draw.rs", "released.rs"],
-        "extract" | "filter" | "sample" | "train" => &["models.rs"],
+        "extract" | "filter" | "sample" => &["models.rs"],
         "judge" => &["lexicon.rs", "../../../plugins/bundled/coco-objects/synonyms.txt"],
         "pair" => &["candidates.rs", "released.rs"],
         "read" => &["read/index.rs", "released.rs"],
+        "train" => &["models.rs", "train/config.rs"],
         _ => &[],
     }
 }
