@@ -33,7 +33,9 @@ pub trait StageKind: Sync + Send {
 pub mod mark {
     /// On a string: names an entry of `models:` or `plugins:`; the value is the asset kind, for example `vlm`, `detector`, `plugin/filter`.
     pub const ASSET: &str = "x-sentinel-asset";
-    /// On a string: a path relative to the workflow file; the value is `file` or `dir`. Its content enters the key.
+    /// On a string: a path relative to the workflow file; the value is `file`, `dir` or `shelf`. The content of files and
+    /// directories enters the key; of a shelf, a directory that may hold much more than is used, only what
+    /// [`Stage::listed_files`](super::Stage::listed_files) names.
     pub const PATH: &str = "x-sentinel-path";
 }
 

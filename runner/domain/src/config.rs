@@ -35,36 +35,27 @@ asset_name!(/** Names an extractor plugin. */ ExtractorName, "plugin/extractor",
 asset_name!(/** Names a filter plugin. */ FilterName, "plugin/filter", "The name of a filter in `plugins:`.");
 asset_name!(/** Names a converter plugin. */ ConverterName, "plugin/converter", "The name of a converter in `plugins:`.");
 
-/// A file of the user's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct FilePath(pub PathBuf);
+macro_rules! path {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $text:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub PathBuf);
 
-/// A directory of the user's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct DirPath(pub PathBuf);
-
-impl JsonSchema for FilePath {
-    fn schema_name() -> Cow<'static, str> {
-        "FilePath".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", (mark::PATH): "file", "description": "A file, relative to the workflow." })
-    }
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn inline_schema() -> bool {
+                true
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", (mark::PATH): $kind, "description": $text })
+            }
+        }
+    };
 }
 
-impl JsonSchema for DirPath {
-    fn schema_name() -> Cow<'static, str> {
-        "DirPath".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", (mark::PATH): "dir", "description": "A directory, relative to the workflow." })
-    }
-}
+path!(/** A file of the user's. */ FilePath, "file", "A file, relative to the workflow.");
+path!(/** A directory of the user's, all of it. */ DirPath, "dir", "A directory, relative to the workflow.");
+path!(/** A directory of the user's of which only some files are used. */ ShelfPath, "shelf", "A directory, relative to the workflow.");

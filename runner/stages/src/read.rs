@@ -10,7 +10,7 @@ use schemars::{JsonSchema, schema_for};
 use sentinel_core::artifact::{FileEntry, FileSet, Rows};
 use sentinel_core::job::{Files, Job};
 use sentinel_core::stage::{Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work, to_rows};
-use sentinel_domain::config::{DirPath, FilePath};
+use sentinel_domain::config::{DirPath, FilePath, ShelfPath};
 use sentinel_domain::records::{Description, Memory, Pair};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,7 +39,7 @@ struct Config {
     /// What the list holds.
     format: Format,
     /// Where the list's pictures are, by file name or id, however deep; by default their paths are relative to the list.
-    pictures: Option<DirPath>,
+    pictures: Option<ShelfPath>,
     /// Ground truth of the pictures in COCO instances format, for `evaluate`; it becomes the output `annotations`.
     annotations: Option<FilePath>,
     /// What is asked where a record asks nothing.

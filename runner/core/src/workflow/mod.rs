@@ -198,6 +198,8 @@ pub enum MarkKind {
     File,
     /// An absolute path of a directory.
     Dir,
+    /// An absolute path of a directory of which only the files a stage lists count.
+    Shelf,
 }
 
 /// Keys every stage has.
@@ -259,7 +261,7 @@ impl Workflow {
         for (path, what, span) in self.paths() {
             let message = match (std::fs::metadata(&path), what) {
                 (Err(error), _) => format!("`{}`: {error}", path.display()),
-                (Ok(there), MarkKind::Dir) if !there.is_dir() => {
+                (Ok(there), MarkKind::Dir | MarkKind::Shelf) if !there.is_dir() => {
                     format!("`{}` is a file, and a folder is needed", path.display())
                 }
                 (Ok(there), MarkKind::File) if there.is_dir() => {

@@ -317,7 +317,11 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn path(&mut self, what: &str, text: &str, node: &Spanned<Node>, pointer: &str) -> Option<Value> {
         match self.checker.roots.admit(self.checker.folder, text) {
             Ok(path) => {
-                let what = if what == "dir" { MarkKind::Dir } else { MarkKind::File };
+                let what = match what {
+                    "dir" => MarkKind::Dir,
+                    "shelf" => MarkKind::Shelf,
+                    _ => MarkKind::File,
+                };
                 self.marks.push(Mark { pointer: pointer.to_owned(), what, span: node.at.span });
                 Some(Value::String(path.to_string_lossy().into_owned()))
             }
