@@ -230,7 +230,9 @@ impl LlavaConfig {
         let drop_class_token = match raw.vision_feature_select_strategy.as_str() {
             "default" => true,
             "full" => false,
-            other => return Err(format!("`vision_feature_select_strategy` is `{other}`; `default` or `full` expected")),
+            other => {
+                return Err(format!("`vision_feature_select_strategy` is `{other}`; `default` or `full` expected"));
+            }
         };
         let vision = resolve_clip(raw.vision_config)?;
         let states = vision.layers as i64 + 1;

@@ -9,8 +9,11 @@
 pub mod config;
 mod error;
 pub mod families;
+pub mod image;
 pub mod layers;
 pub mod ops;
+pub mod sentence;
+pub mod text;
 pub mod weights;
 
 pub use error::ModelError;

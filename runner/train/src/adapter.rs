@@ -14,8 +14,7 @@ use crate::lora::LoraVars;
 const PREFIX: &str = "base_model.model.model.language_model.";
 
 /// Matches the language model's linears and not the vision tower's linears of the same names.
-const TARGET_MODULES: &str =
-    r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)";
+const TARGET_MODULES: &str = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)";
 
 /// Writes the adapter into an empty directory; `base` is recorded as the base model's name.
 pub fn write(dir: &Path, lora: &LoraVars, base: &str) -> Result<(), TrainError> {

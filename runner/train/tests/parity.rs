@@ -7,13 +7,13 @@ use candle_core::{Device, Tensor};
 use sentinel_models::config::LlavaConfig;
 use sentinel_models::families::llava::Llava;
 use sentinel_models::weights::{Checkpoint, Weights};
+use sentinel_train::adapter;
 use sentinel_train::fit::Fit;
 use sentinel_train::lora::{LoraVars, Shape};
 use sentinel_train::losses::c_dpo;
 use sentinel_train::optimizer::{AdamW, Moments, gradients};
 use sentinel_train::rows::{Row, row_logps};
 use sentinel_train::schedule::Cosine;
-use sentinel_train::adapter;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -52,7 +52,8 @@ fn load() -> Fixture {
     let (device, base, dir) = (Device::Cpu, fixtures().join("llava-tiny"), fixtures().join("cdpo"));
     let config = LlavaConfig::read(&base).unwrap();
     let model = Llava::take(&Weights::Frozen(Checkpoint::open(&base, &device).unwrap()), &config, &device).unwrap();
-    let settings: Expected = serde_json::from_str(&std::fs::read_to_string(dir.join("expected.json")).unwrap()).unwrap();
+    let settings: Expected =
+        serde_json::from_str(&std::fs::read_to_string(dir.join("expected.json")).unwrap()).unwrap();
     let tensors = candle_core::safetensors::load(dir.join("expected.safetensors"), &device).unwrap();
     let once = model.image_features(&tensors["pixels"]).unwrap();
     let features = Tensor::cat(&[&once, &once], 0).unwrap().detach();
@@ -67,7 +68,9 @@ fn load() -> Fixture {
 /// The adapter PEFT saved, by our names.
 fn peft_adapter() -> BTreeMap<String, Tensor> {
     let saved = candle_core::safetensors::load(fixtures().join("cdpo/adapter/adapter_model.safetensors"), &Device::Cpu);
-    let name = |key: &str| key.strip_prefix("base_model.model.model.language_model.").unwrap().strip_suffix(".weight").unwrap().to_owned();
+    let name = |key: &str| {
+        key.strip_prefix("base_model.model.model.language_model.").unwrap().strip_suffix(".weight").unwrap().to_owned()
+    };
     saved.unwrap().into_iter().map(|(key, tensor)| (name(&key), tensor)).collect()
 }
 
@@ -131,10 +134,14 @@ fn ten_steps_of_training_agree() {
     };
     let mut losses = Vec::new();
     let mut moments = Moments::zero(&lora.vars).unwrap();
-    fit.run(&mut moments, |_| Ok(f.loss(&lora)), |reading, _| {
-        losses.push(reading.loss);
-        Ok(())
-    })
+    fit.run(
+        &mut moments,
+        |_| Ok(f.loss(&lora)),
+        |reading, _| {
+            losses.push(reading.loss);
+            Ok(())
+        },
+    )
     .unwrap();
     for (ours, theirs) in losses.iter().zip(&s.losses) {
         assert!((ours / theirs - 1.0).abs() < 1e-4, "losses {losses:?}, recorded {:?}", s.losses);
@@ -156,9 +163,13 @@ fn an_exported_adapter_is_the_file_peft_itself_writes() {
     assert_eq!(ours.len(), theirs.len());
     for (key, tensor) in &theirs {
         let same = ours.get(key).unwrap_or_else(|| panic!("`{key}` is not exported"));
-        assert_eq!(same.flatten_all().unwrap().to_vec1::<f32>().unwrap(), tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        assert_eq!(
+            same.flatten_all().unwrap().to_vec1::<f32>().unwrap(),
+            tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        );
     }
-    let config = |path: &Path| -> serde_json::Value { serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap() };
+    let config =
+        |path: &Path| -> serde_json::Value { serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap() };
     let ours = config(&dir.path().join("adapter_config.json"));
     let theirs = config(&fixtures().join("cdpo/adapter/adapter_config.json"));
     for key in ["r", "peft_type", "task_type", "bias", "target_modules", "use_dora", "use_rslora", "fan_in_fan_out"] {

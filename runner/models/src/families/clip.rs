@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 
 use crate::ModelError;
 use crate::config::ClipConfig;
-use crate::layers::{LayerNorm, Linear, attend};
+use crate::layers::{LayerNorm, Linear};
 use crate::ops;
 use crate::weights::{Param, Weights};
 
@@ -40,7 +40,9 @@ impl Clip {
             patch: w.get(&format!("{root}.embeddings.patch_embedding.weight"), &[c, 3, p, p])?,
             position: w.get(&format!("{root}.embeddings.position_embedding.weight"), &[config.patches() + 1, c])?,
             pre_norm: LayerNorm::take(w, &format!("{root}.pre_layrnorm"), c, config.norm_eps)?,
-            layers: (0..state).map(|i| Layer::take(w, &format!("{root}.encoder.layers.{i}"), config)).collect::<std::result::Result<_, _>>()?,
+            layers: (0..state)
+                .map(|i| Layer::take(w, &format!("{root}.encoder.layers.{i}"), config))
+                .collect::<std::result::Result<_, _>>()?,
             config: config.clone(),
         })
     }
@@ -50,7 +52,7 @@ impl Clip {
         let b = pixels.dim(0)?;
         let patches = self.patches(pixels)?; // (B, N, 3·P·P)
         let kernel = self.patch.tensor.flatten_from(1)?; // (C, 3·P·P)
-        let embedded = ops::linear(&patches, &kernel)?; // (B, N, C)
+        let embedded = ops::linear(&patches, &kernel, None)?; // (B, N, C)
         let class = self.class.tensor.reshape((1, 1, self.config.hidden))?.broadcast_as((b, 1, self.config.hidden))?;
         let tokens = Tensor::cat(&[class.contiguous()?, embedded], 1)?;
         let mut x = self.pre_norm.forward(&tokens.broadcast_add(&self.position.tensor)?)?;
@@ -63,10 +65,11 @@ impl Clip {
     /// Cuts pixels into patches: a convolution whose stride is its kernel's side is a product of patches.
     fn patches(&self, pixels: &Tensor) -> Result<Tensor> {
         let (b, side, p) = (pixels.dim(0)?, self.config.image / self.config.patch, self.config.patch);
-        pixels
-            .reshape(&[b, 3, side, p, side, p][..])?
-            .permute(vec![0, 2, 4, 1, 3, 5])?
-            .reshape((b, side * side, 3 * p * p))
+        pixels.reshape(&[b, 3, side, p, side, p][..])?.permute(vec![0, 2, 4, 1, 3, 5])?.reshape((
+            b,
+            side * side,
+            3 * p * p,
+        ))
     }
 }
 
@@ -88,11 +91,10 @@ impl Layer {
     }
 
     fn forward(&self, x: &Tensor, config: &ClipConfig) -> Result<Tensor> {
-        let (b, n, c) = x.dims3()?;
-        let heads = |y: Tensor| y.reshape((b, n, config.heads, c / config.heads))?.transpose(1, 2);
         let normed = self.norm_1.forward(x)?;
-        let (q, k, v) = (self.q.forward(&normed, None)?, self.k.forward(&normed, None)?, self.v.forward(&normed, None)?);
-        let attended = attend(&heads(q)?, &heads(k)?, &heads(v)?, None)?;
+        let (q, k, v) =
+            (self.q.forward(&normed, None)?, self.k.forward(&normed, None)?, self.v.forward(&normed, None)?);
+        let attended = ops::attention(&q, &k, &v, config.hidden / config.heads, None)?;
         let x = (x + self.out.forward(&attended, None)?)?;
         let inner = ops::activate(&self.fc_1.forward(&self.norm_2.forward(&x)?, None)?, config.activation)?;
         &x + self.fc_2.forward(&inner, None)?

@@ -5,7 +5,7 @@ use candle_core::{Device, Result, Tensor};
 
 use crate::ModelError;
 use crate::config::LlamaConfig;
-use crate::layers::{Adapter, Linear, RmsNorm, Rotary, attend};
+use crate::layers::{Adapter, Linear, RmsNorm, Rotary};
 use crate::ops;
 use crate::weights::{Param, Weights};
 
@@ -35,7 +35,7 @@ pub enum Positions<'a> {
     Given(&'a Tensor),
 }
 
-/// Keys and values of one layer: each (B, G, S, D), rotated.
+/// Keys and values of one layer: each (B, S, G·D), keys rotated.
 pub type KeyValue = (Tensor, Tensor);
 
 impl Llama {
@@ -89,16 +89,17 @@ impl Llama {
         };
         let mut x = embedded.clone();
         for (i, layer) in self.layers.iter().enumerate() {
-            let linear = |target: usize, x: &Tensor| layer.linears[target].forward(x, adapter.and_then(|a| a.of(i, target)));
+            let linear =
+                |target: usize, x: &Tensor| layer.linears[target].forward(x, adapter.and_then(|a| a.of(i, target)));
             let normed = layer.input_norm.forward(&x)?;
-            let q = ops::rope(&self.heads(linear(0, &normed)?)?, &cos, &sin)?;
-            let k = ops::rope(&self.heads(linear(1, &normed)?)?, &cos, &sin)?;
-            let v = self.heads(linear(2, &normed)?)?;
+            let q = ops::rope(&linear(0, &normed)?, &cos, &sin)?;
+            let k = ops::rope(&linear(1, &normed)?, &cos, &sin)?;
+            let v = linear(2, &normed)?;
             let attended = match past {
-                None => attend(&q, &k, &v, mask)?,
+                None => ops::attention(&q, &k, &v, self.config.head_dim, mask)?,
                 Some(past) => {
-                    let (past_k, past_v) = &past[i];
-                    attend(&q, &Tensor::cat(&[past_k, &k], 2)?, &Tensor::cat(&[past_v, &v], 2)?, mask)?
+                    let (keys, values) = (Tensor::cat(&[&past[i].0, &k], 1)?, Tensor::cat(&[&past[i].1, &v], 1)?);
+                    ops::attention(&q, &keys, &values, self.config.head_dim, mask)?
                 }
             };
             keep((k, v));
@@ -114,19 +115,14 @@ impl Llama {
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         self.head.forward(hidden, None)
     }
-
-    /// (B, T, heads·D) → (B, heads, T, D)
-    fn heads(&self, x: Tensor) -> Result<Tensor> {
-        let (b, t, width) = x.dims3()?;
-        x.reshape((b, t, width / self.config.head_dim, self.config.head_dim))?.transpose(1, 2)?.contiguous()
-    }
 }
 
 impl Layer {
     fn take(w: &Weights, name: &str, config: &LlamaConfig) -> std::result::Result<Self, ModelError> {
         let (c, f) = (config.hidden, config.intermediate);
         let (queries, keys) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
-        let attention = |part: &str, i, o| Linear::take(w, &format!("{name}.self_attn.{part}"), i, o, config.attention_bias);
+        let attention =
+            |part: &str, i, o| Linear::take(w, &format!("{name}.self_attn.{part}"), i, o, config.attention_bias);
         let feed = |part: &str, i, o| Linear::take(w, &format!("{name}.mlp.{part}"), i, o, false);
         Ok(Self {
             input_norm: RmsNorm::take(w, &format!("{name}.input_layernorm"), c, config.norm_eps)?,

@@ -26,7 +26,8 @@ impl Llava {
         let states = config.vision.layers as i64 + 1;
         let state = config.vision_feature_layer.rem_euclid(states) as usize;
         let (v, c) = (config.vision.hidden, config.text.hidden);
-        let projector = |part: &str, i| Linear::take(w, &format!("multi_modal_projector.{part}"), i, c, config.projector_bias);
+        let projector =
+            |part: &str, i| Linear::take(w, &format!("multi_modal_projector.{part}"), i, c, config.projector_bias);
         Ok(Self {
             tower: Clip::take(w, &config.vision, state)?,
             linear_1: projector("linear_1", v)?,

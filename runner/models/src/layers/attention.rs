@@ -1,24 +1,7 @@
-//! Scaled dot-product attention with grouped key and value heads, and rotary positions.
-// B batch, H query heads, G key and value heads, T queries, S keys, D head width
+//! Who sees whom, and where tokens stand: causal masks and the tables of the rotary position embedding.
+// B batch, T queries, S keys, D head width
 
 use candle_core::{D, Device, Result, Tensor};
-
-use crate::ops;
-
-/// Attends q (B, H, T, D) to k and v (B, G, S, D) → (B, T, H·D). `mask` is added to the scores: (T, S) or (B, 1, T, S).
-///
-/// Groups of query heads that share keys are folded into rows, so that no key is ever copied.
-pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
-    let (b, h, t, d) = q.dims4()?;
-    let (g, s) = (k.dim(1)?, k.dim(2)?);
-    let q = (q.contiguous()? * (1.0 / (d as f64).sqrt()))?.reshape((b, g, h / g * t, d))?;
-    let mut scores = q.matmul(&k.contiguous()?.t()?)?.reshape((b, h, t, s))?;
-    if let Some(mask) = mask {
-        scores = scores.broadcast_add(mask)?;
-    }
-    let weights = ops::softmax_last_dim(&scores)?.reshape((b, g, h / g * t, s))?;
-    weights.matmul(&v.contiguous()?)?.reshape((b, h, t, d))?.transpose(1, 2)?.reshape((b, t, h * d))
-}
 
 /// Returns the (T, S) mask under which query i, standing at position `S − T + i`, sees keys up to its own.
 pub fn causal_mask(t: usize, s: usize, device: &Device) -> Result<Tensor> {
@@ -49,11 +32,11 @@ impl Rotary {
         Ok((self.cos.narrow(0, start, t)?, self.sin.narrow(0, start, t)?))
     }
 
-    /// Returns cosines and sines (B, 1, T, D/2) of given positions (B, T).
+    /// Returns cosines and sines (B, T, D/2) of given positions (B, T).
     pub fn gather(&self, positions: &Tensor) -> Result<(Tensor, Tensor)> {
         let (b, t) = positions.dims2()?;
         let flat = positions.flatten_all()?;
-        let pick = |table: &Tensor| table.index_select(&flat, 0)?.reshape((b, 1, t, table.dim(D::Minus1)?));
+        let pick = |table: &Tensor| table.index_select(&flat, 0)?.reshape((b, t, table.dim(D::Minus1)?));
         Ok((pick(&self.cos)?, pick(&self.sin)?))
     }
 }

@@ -15,7 +15,13 @@ pub struct Linear {
 
 impl Linear {
     /// Takes `<name>.weight` (outputs, inputs) and, if asked, `<name>.bias`.
-    pub fn take(w: &Weights, name: &str, inputs: usize, outputs: usize, bias: bool) -> std::result::Result<Self, ModelError> {
+    pub fn take(
+        w: &Weights,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+        bias: bool,
+    ) -> std::result::Result<Self, ModelError> {
         let weight = w.get(&format!("{name}.weight"), &[outputs, inputs])?;
         let bias = bias.then(|| w.get(&format!("{name}.bias"), &[outputs])).transpose()?;
         Ok(Self { weight, bias })
@@ -28,12 +34,10 @@ impl Linear {
 
     /// Maps x (…, inputs) → (…, outputs).
     pub fn forward(&self, x: &Tensor, adapter: Option<&LowRank>) -> Result<Tensor> {
-        let mut y = ops::linear(x, &self.weight.tensor)?;
-        if let Some(bias) = &self.bias {
-            y = y.broadcast_add(&bias.tensor)?;
-        }
+        let y = ops::linear(x, &self.weight.tensor, self.bias.as_ref().map(|bias| &bias.tensor))?;
         match adapter {
-            Some(low) => y + (ops::linear(&ops::linear(x, &low.a)?, &low.b)? * low.scale)?,
+            // Scaling the rank's few columns costs less than scaling the outputs.
+            Some(low) => y + ops::linear(&(ops::linear(x, &low.a, None)? * low.scale)?, &low.b, None)?,
             None => Ok(y),
         }
     }

@@ -1,4 +1,4 @@
-//! What the families are built of: linears with room for a low-rank adapter, norms, attention.
+//! What the families are built of: linears with room for a low-rank adapter, norms, masks and positions.
 
 mod adapter;
 mod attention;
@@ -6,6 +6,6 @@ mod linear;
 mod norm;
 
 pub use adapter::{Adapter, LayerAdapter, LowRank, TARGETS};
-pub use attention::{Rotary, attend, causal_mask};
+pub use attention::{Rotary, causal_mask};
 pub use linear::Linear;
 pub use norm::{LayerNorm, RmsNorm};
