@@ -56,8 +56,11 @@ pub struct FileEntry {
 impl FileSet {
     /// Returns the digest of names and contents.
     pub fn digest(&self) -> Digest {
-        let parts: Vec<Vec<u8>> =
-            self.files.iter().flat_map(|(name, file)| [name.clone().into_bytes(), file.digest.as_bytes().to_vec()]).collect();
+        let parts: Vec<Vec<u8>> = self
+            .files
+            .iter()
+            .flat_map(|(name, file)| [name.clone().into_bytes(), file.digest.as_bytes().to_vec()])
+            .collect();
         Digest::of_parts(parts.iter().map(Vec::as_slice))
     }
 }

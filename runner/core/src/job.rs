@@ -27,7 +27,11 @@ pub trait Job: Files + Sync {
     /// Returns a read-only directory that holds these files, for engines that load from disk.
     fn materialise(&self, files: &FileSet) -> Result<PathBuf, StageError>;
     /// Returns what was kept under `key`, or computes and keeps it. For work that outlives a unit: boxes of a picture by one detector.
-    fn memo(&self, key: Digest, compute: &mut dyn FnMut() -> Result<Vec<u8>, StageError>) -> Result<Vec<u8>, StageError>;
+    fn memo(
+        &self,
+        key: Digest,
+        compute: &mut dyn FnMut() -> Result<Vec<u8>, StageError>,
+    ) -> Result<Vec<u8>, StageError>;
     /// Returns a directory that survives a kill, belongs to this unit's key, and is deleted when the unit is done: for checkpoints.
     fn checkpoint_dir(&self) -> Result<PathBuf, StageError>;
     /// Returns a fresh directory, deleted when the call returns: for outputs under construction.

@@ -273,18 +273,29 @@ impl WholeInputs {
     /// Returns all rows of a slot in record order, parsed.
     pub fn list<T: DeserializeOwned>(&self, slot: &'static str) -> Result<Vec<T>, StageError> {
         let units = self.rows.get(slot).ok_or_else(|| StageError::Bug(format!("nothing in slot `{slot}`")))?;
-        units.iter().map(|(_, rows)| parse_rows(slot, rows)).collect::<Result<Vec<Vec<T>>, _>>().map(|lists| lists.into_iter().flatten().collect())
+        units
+            .iter()
+            .map(|(_, rows)| parse_rows(slot, rows))
+            .collect::<Result<Vec<Vec<T>>, _>>()
+            .map(|lists| lists.into_iter().flatten().collect())
     }
 }
 
 /// Parses rows; one that does not parse is our bug, for what enters the store was written from the same types.
 pub fn parse_rows<T: DeserializeOwned>(slot: &str, rows: &[Box<str>]) -> Result<Vec<T>, StageError> {
     rows.iter()
-        .map(|row| serde_json::from_str(row).map_err(|error| StageError::Bug(format!("slot `{slot}`: {error} in {row:.200}"))))
+        .map(|row| {
+            serde_json::from_str(row).map_err(|error| StageError::Bug(format!("slot `{slot}`: {error} in {row:.200}")))
+        })
         .collect()
 }
 
 /// Writes records as rows.
 pub fn to_rows<T: serde::Serialize>(records: impl IntoIterator<Item = T>) -> Rows {
-    records.into_iter().map(|record| serde_json::to_string(&record).expect("records have string keys and finite numbers").into_boxed_str()).collect()
+    records
+        .into_iter()
+        .map(|record| {
+            serde_json::to_string(&record).expect("records have string keys and finite numbers").into_boxed_str()
+        })
+        .collect()
 }

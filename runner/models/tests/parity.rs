@@ -1,5 +1,7 @@
 //! Our LLaVA against transformers on the same checkpoint: `tests/reference/llava.py` recorded the numbers.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers may do what tests may")]
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 

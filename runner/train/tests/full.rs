@@ -1,6 +1,8 @@
 //! Training all parameters with next-token loss against PyTorch and transformers (`tests/reference/next_token.py` recorded the
 //! numbers), and continuing from a checkpoint against not having stopped.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers may do what tests may")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 

@@ -165,7 +165,7 @@ fn park(mood: &Mood, x: f32, y: f32) -> Colour {
     let depth = (y - mood.horizon) / (SIDE as f32 - mood.horizon);
     let grass = mix([0.55, 0.75, 0.42], [0.45, 0.66, 0.34], depth);
     let stripe = ((x - mood.shift[6]) / (0.5 + depth) / 34.0 + 40.0) as usize;
-    shade(grass, if stripe % 2 == 0 { 1.0 } else { 0.96 })
+    shade(grass, if stripe.is_multiple_of(2) { 1.0 } else { 0.96 })
 }
 
 /// Soft irregular brightness: random heights on a coarse lattice, smoothly joined.

@@ -96,10 +96,10 @@ mod tests {
 
     #[test]
     fn every_sprite_decodes_and_shrinks_to_its_side() {
-        for object in 0..OBJECTS.len() {
+        for (object, named) in OBJECTS.iter().enumerate() {
             let sprite = scaled(object, 44, false);
-            assert_eq!(sprite.width.max(sprite.height), 44, "{}", OBJECTS[object].name);
-            assert!(sprite.pixels.iter().any(|pixel| pixel[3] > 0.9), "{}", OBJECTS[object].name);
+            assert_eq!(sprite.width.max(sprite.height), 44, "{}", named.name);
+            assert!(sprite.pixels.iter().any(|pixel| pixel[3] > 0.9), "{}", named.name);
         }
     }
 }
