@@ -1,6 +1,8 @@
 //! The tiny world as outside readers see it: what pycocotools, Pillow and transformers read (recorded by
 //! `tests/reference/tiny_world.py`) is what the composer meant.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers may do what tests may")]
+
 use std::path::PathBuf;
 
 use sentinel_world::{DESCRIBE, SPLITS, annotations, compose, dialogues};
