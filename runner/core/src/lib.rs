@@ -12,6 +12,7 @@
 //! What a stage is, the one trait everything else plugs into, stands in [`stage`].
 
 pub mod artifact;
+pub mod cache;
 pub mod diag;
 pub mod digest;
 pub mod graph;

@@ -1,0 +1,139 @@
+//! What the store remembers beside results: a stage's own memos, ingredients of fingerprints, digests of the user's files, and the
+//! records of runs.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{OptionalExtension, params};
+
+use super::files::Signature;
+use super::key::Fingerprint;
+use super::store::{Kept, Store, StoreError, proof};
+use crate::digest::Digest;
+use crate::report::record::RunRecord;
+
+impl Store {
+    /// Returns the ingredients of every fingerprint of a stage kind under which something was kept, latest first.
+    pub(crate) fn fingerprints(&self, kind: &str) -> Kept<Vec<Fingerprint>> {
+        self.read(|read| {
+            let select = "SELECT digest, ingredients FROM fingerprints WHERE kind = ?1 ORDER BY id DESC";
+            let mut select = read.prepare_cached(select)?;
+            let found = select.query_map([kind], |row| {
+                let ingredients = serde_json::from_str(&row.get::<_, String>(1)?).unwrap_or_default();
+                Ok(Fingerprint { digest: Digest::from_bytes(row.get(0)?), ingredients })
+            })?;
+            found.collect()
+        })
+    }
+
+    /// Returns what was kept under a key of a stage's own making.
+    pub(crate) fn memo(&self, key: &Digest) -> Kept<Option<Vec<u8>>> {
+        let found = self.read(|read| {
+            let mut select = read.prepare_cached("SELECT value, proof FROM memos WHERE key = ?1")?;
+            let row = select.query_row([key.as_bytes()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)));
+            row.optional()
+        })?;
+        match found {
+            Some((value, found)) if proof(key, false, &value).as_bytes().as_slice() == found => Ok(Some(value)),
+            Some(_) => {
+                self.write(|write| write.execute("DELETE FROM memos WHERE key = ?1", [key.as_bytes()]))?;
+                self.damaged("a memo");
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Keeps a value under a key of a stage's own making; returns what is kept.
+    pub(crate) fn keep_memo(&self, key: &Digest, value: Vec<u8>) -> Kept<Vec<u8>> {
+        let first = self.write(|write| {
+            let insert = "INSERT OR IGNORE INTO memos (key, value, proof) VALUES (?1, ?2, ?3)";
+            let proof = proof(key, false, &value);
+            write.prepare_cached(insert)?.execute(params![key.as_bytes(), value, proof.as_bytes()])
+        })?;
+        let other = if first == 1 { None } else { self.memo(key)? };
+        Ok(other.unwrap_or(value))
+    }
+
+    pub(crate) fn remembered_file(&self, path: &Path) -> Kept<Option<(Signature, Digest)>> {
+        self.read(|read| {
+            let select = "SELECT bytes, modified, changed, inode, device, digest FROM files WHERE path = ?1";
+            let mut select = read.prepare_cached(select)?;
+            let found = select.query_row([path.as_os_str().as_encoded_bytes()], |row| {
+                let signature = Signature {
+                    bytes: row.get::<_, i64>(0)?.cast_unsigned(),
+                    modified_ns: i128::from_le_bytes(row.get(1)?),
+                    changed_ns: i128::from_le_bytes(row.get(2)?),
+                    inode: row.get::<_, i64>(3)?.cast_unsigned(),
+                    device: row.get::<_, i64>(4)?.cast_unsigned(),
+                };
+                Ok((signature, Digest::from_bytes(row.get(5)?)))
+            });
+            found.optional()
+        })
+    }
+
+    pub(crate) fn remember_files(&self, files: &[(PathBuf, Signature, Digest)]) -> Kept<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        self.write(|write| {
+            let replace = "INSERT OR REPLACE INTO files VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let mut replace = write.prepare_cached(replace)?;
+            for (path, signature, digest) in files {
+                replace.execute(params![
+                    path.as_os_str().as_encoded_bytes(),
+                    signature.bytes.cast_signed(),
+                    signature.modified_ns.to_le_bytes(),
+                    signature.changed_ns.to_le_bytes(),
+                    signature.inode.cast_signed(),
+                    signature.device.cast_signed(),
+                    digest.as_bytes(),
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Keeps the record of a finished run.
+    pub(crate) fn keep_run(&self, record: &RunRecord) -> Kept<()> {
+        let text = serde_json::to_string(record).expect("a record is JSON");
+        let insert = "INSERT INTO runs (workflow, digest, started, record) VALUES (?1, ?2, ?3, ?4)";
+        let values = params![record.workflow, record.digest.as_bytes(), record.started.cast_signed(), text];
+        self.write(|write| write.execute(insert, values).map(|_| ()))
+    }
+
+    /// Returns the records of a workflow's runs, latest first; of all workflows without a name.
+    pub fn runs(&self, workflow: Option<&str>, most: u32) -> Result<Vec<RunRecord>, StoreError> {
+        let select = "SELECT record FROM runs WHERE ?1 IS NULL OR workflow = ?1 ORDER BY id DESC LIMIT ?2";
+        let texts = self.read(|read| {
+            let mut select = read.prepare_cached(select)?;
+            let texts = select.query_map(params![workflow, most], |row| row.get::<_, String>(0))?;
+            texts.collect::<rusqlite::Result<Vec<String>>>()
+        })?;
+        // A record of another version of the program is no longer read; its results are.
+        Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
+    }
+
+    /// Returns the record of the latest run with this digest.
+    pub(crate) fn run_of(&self, workflow: &str, digest: &Digest) -> Kept<Option<RunRecord>> {
+        let text = self.read(|read| {
+            let select = "SELECT record FROM runs WHERE digest = ?1 AND workflow = ?2 ORDER BY id DESC LIMIT 1";
+            read.query_row(select, params![digest.as_bytes(), workflow], |row| row.get::<_, String>(0)).optional()
+        })?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Keeps what the report of the latest run with this digest is rendered from.
+    pub(crate) fn keep_report(&self, digest: &Digest, report: &str) -> Kept<()> {
+        let update = "UPDATE runs SET report = ?2 WHERE id = (SELECT max(id) FROM runs WHERE digest = ?1)";
+        self.write(|write| write.execute(update, params![digest.as_bytes(), report]).map(|_| ()))
+    }
+
+    /// Returns what the report of the latest run with this digest is rendered from.
+    pub(crate) fn report(&self, digest: &Digest) -> Kept<Option<String>> {
+        self.read(|read| {
+            let select = "SELECT report FROM runs WHERE digest = ?1 AND report IS NOT NULL ORDER BY id DESC LIMIT 1";
+            read.query_row(select, [digest.as_bytes()], |row| row.get(0)).optional()
+        })
+    }
+}

@@ -1,0 +1,299 @@
+//! Where results are kept: an index that several processes may open at once, and a folder of blobs. Results of units are written
+//! many to a transaction; the first result kept under a key is the result, whoever else computes it. What is read is checked
+//! against a digest, and what fails the check is removed: a miss with a warning, never a wrong hit.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use serde_json::Value;
+
+use super::blobs::Blobs;
+use super::kept::{Entry, RowsRef};
+use super::key::{Fingerprint, canonical};
+use super::process::ProcessFolder;
+use super::{KEY_SCHEMA, place, tables};
+use crate::artifact::Rows;
+use crate::digest::Digest;
+
+/// The name of the store's folder in a repository.
+pub const STORE_FOLDER: &str = ".sentinel";
+
+/// Why the store could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Locks do not work there.
+    #[error("the store `{path}` lies on a network file system ({kind}), whose locks cannot be trusted; choose a local folder with `--store`")]
+    Network {
+        /// The store.
+        path: PathBuf,
+        /// The file system.
+        kind: &'static str,
+    },
+    /// It cannot be made or written.
+    #[error("the store `{path}` cannot be used: {source}")]
+    Io {
+        /// What could not be made, written or read.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Its disk is full.
+    #[error("no space is left for the store `{path}`; what was kept stays kept")]
+    Full {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The index itself is broken.
+    #[error("the index of the store `{path}` is damaged: {source}; move the folder away, and everything is computed anew")]
+    Broken {
+        /// The store.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// The index could not be read or written.
+    #[error("the index of the store `{path}`: {source}")]
+    Index {
+        /// The store.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// Something that was there when it was looked up is gone or damaged since.
+    #[error("what was kept as {0} is gone or damaged")]
+    Lost(String),
+}
+
+/// A result of the store.
+pub(crate) type Kept<T> = Result<T, StoreError>;
+
+/// Where results are kept.
+pub struct Store {
+    pub(super) folder: PathBuf,
+    index: Mutex<Connection>,
+    pub(super) blobs: Blobs,
+    pub(crate) work: ProcessFolder,
+    pub(super) platform: i64,
+    fingerprints: Mutex<BTreeMap<Digest, i64>>,
+    warnings: Mutex<Vec<String>>,
+    damages: AtomicU64,
+}
+
+impl Store {
+    /// Opens the store in `folder`, making it if it is not there.
+    pub fn open(folder: &Path) -> Kept<Self> {
+        if let Some(kind) = place::network(folder) {
+            return Err(StoreError::Network { path: folder.to_owned(), kind });
+        }
+        let io = |source| StoreError::Io { path: folder.to_owned(), source };
+        let versioned = folder.join(format!("v{KEY_SCHEMA}"));
+        std::fs::create_dir_all(&versioned).map_err(io)?;
+        // Neither version control nor backups should follow a cache.
+        std::fs::write(folder.join(".gitignore"), "*\n").map_err(io)?;
+        let tag = "Signature: 8a477f597d28d172789f06886806bc55\n";
+        std::fs::write(folder.join("CACHEDIR.TAG"), tag).map_err(io)?;
+        let work = ProcessFolder::make(&versioned.join("tmp")).map_err(io)?;
+        let index = tables::open(&versioned.join("index.db")).map_err(|error| of_sqlite(folder, error))?;
+        let blobs = versioned.join("blobs");
+        std::fs::create_dir_all(&blobs).map_err(io)?;
+        let mut store = Self {
+            folder: folder.to_owned(),
+            index: Mutex::new(index),
+            blobs: Blobs::at(blobs),
+            work,
+            platform: 0,
+            fingerprints: Mutex::default(),
+            warnings: Mutex::default(),
+            damages: AtomicU64::new(0),
+        };
+        store.platform = store.write(|write| {
+            let name = place::platform();
+            write.execute("INSERT OR IGNORE INTO platforms (name) VALUES (?1)", [&name])?;
+            write.query_row("SELECT id FROM platforms WHERE name = ?1", [&name], |row| row.get(0))
+        })?;
+        Ok(store)
+    }
+
+    /// Returns where it lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Takes the warnings since the last call.
+    pub fn warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.warnings.lock().expect("no holder of the lock panics"))
+    }
+
+    /// Returns how often something was found damaged.
+    pub(crate) fn damages(&self) -> u64 {
+        self.damages.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
+        self.folder.join(format!("v{KEY_SCHEMA}")).join(below)
+    }
+
+    fn index(&self) -> MutexGuard<'_, Connection> {
+        self.index.lock().expect("no holder of the lock panics")
+    }
+
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Kept<T> {
+        let mut index = self.index();
+        let inner = || {
+            let transaction = index.transaction()?;
+            let value = read(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        let result: rusqlite::Result<T> = inner();
+        result.map_err(|error| of_sqlite(&self.folder, error))
+    }
+
+    pub(super) fn write<T>(&self, write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Kept<T> {
+        let mut index = self.index();
+        let inner = || {
+            let transaction = index.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = write(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        let result: rusqlite::Result<T> = inner();
+        result.map_err(|error| of_sqlite(&self.folder, error))
+    }
+
+    pub(super) fn damaged(&self, what: &str) {
+        self.damages.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(what, "damaged entry removed");
+        let warning = format!("{what} in the store `{}` was damaged and is computed anew", self.folder.display());
+        self.warnings.lock().expect("no holder of the lock panics").push(warning);
+    }
+
+    /// Looks units up.
+    pub(crate) fn units(&self, keys: &[Digest]) -> Kept<Vec<Option<Entry>>> {
+        let (found, damaged) = self.read(|read| {
+            let mut damaged = Vec::new();
+            let found = keys.iter().map(|key| look_up(read, key, &mut damaged)).collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok((found, damaged))
+        })?;
+        if !damaged.is_empty() {
+            self.write(|write| {
+                damaged.iter().try_for_each(|id| write.execute("DELETE FROM units WHERE id = ?1", [id]).map(|_| ()))
+            })?;
+            damaged.iter().for_each(|_| self.damaged("the result of a unit"));
+        }
+        Ok(found)
+    }
+
+    /// Keeps results of units, `blobs` among them, in one step; returns what is kept under each key: another's result if that
+    /// came first. With `again`, faults that were kept give way.
+    pub(crate) fn keep_units(
+        &self,
+        fingerprint: &Fingerprint,
+        results: Vec<(Digest, Entry)>,
+        blobs: &[Digest],
+        again: bool,
+    ) -> Kept<Vec<Entry>> {
+        let fingerprint = self.fingerprint_id(fingerprint)?;
+        self.write(|write| {
+            let mut kept = Vec::with_capacity(results.len());
+            for (key, entry) in results {
+                if again {
+                    write.prepare_cached("DELETE FROM units WHERE key = ?1 AND fault = 1")?.execute([key.as_bytes()])?;
+                }
+                let first = self.insert(write, fingerprint, &key, &entry)?;
+                hold(write, &key, blobs)?;
+                let other = if first { None } else { look_up(write, &key, &mut Vec::new())? };
+                kept.push(other.unwrap_or(entry));
+            }
+            Ok(kept)
+        })
+    }
+
+    pub(super) fn insert(&self, write: &Transaction<'_>, fingerprint: i64, key: &Digest, entry: &Entry) -> rusqlite::Result<bool> {
+        let payload = entry.encode();
+        let is_fault = matches!(entry, Entry::Fault(_));
+        let proof = proof(key, is_fault, &payload);
+        let insert = "INSERT OR IGNORE INTO units (key, fingerprint, platform, fault, payload, proof) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let values = params![key.as_bytes(), fingerprint, self.platform, is_fault, payload, proof.as_bytes()];
+        Ok(write.prepare_cached(insert)?.execute(values)? == 1)
+    }
+
+    /// Reads rows back.
+    pub(crate) fn rows(&self, wanted: &RowsRef) -> Kept<Arc<Rows>> {
+        let keys: Vec<Digest> = wanted.parts.iter().map(|part| part.key).collect();
+        let entries = self.units(&keys)?;
+        let mut found = entries.into_iter().zip(wanted.parts.iter()).map(|(entry, part)| match entry {
+            Some(Entry::Rows(mut outputs)) if usize::from(part.output) < outputs.len() => {
+                Ok(outputs.swap_remove(part.output.into()))
+            }
+            _ => Err(StoreError::Lost(format!("rows {}", part.key.short()))),
+        });
+        match (found.next(), wanted.parts.len()) {
+            (None, _) => Ok(Arc::default()),
+            (Some(only), 1) => only,
+            (Some(first), _) => {
+                let mut rows: Rows = first?.to_vec();
+                for more in found {
+                    rows.extend(more?.iter().cloned());
+                }
+                Ok(Arc::new(rows))
+            }
+        }
+    }
+
+    pub(super) fn fingerprint_id(&self, fingerprint: &Fingerprint) -> Kept<i64> {
+        let mut known = self.fingerprints.lock().expect("no holder of the lock panics");
+        if let Some(id) = known.get(&fingerprint.digest) {
+            return Ok(*id);
+        }
+        let kind = fingerprint.ingredients.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let id = self.write(|write| {
+            let insert = "INSERT OR IGNORE INTO fingerprints (digest, kind, ingredients) VALUES (?1, ?2, ?3)";
+            let digest = fingerprint.digest.as_bytes();
+            write.execute(insert, params![digest, kind, canonical(&fingerprint.ingredients)])?;
+            write.query_row("SELECT id FROM fingerprints WHERE digest = ?1", [digest], |row| row.get(0))
+        })?;
+        known.insert(fingerprint.digest, id);
+        Ok(id)
+    }
+
+}
+
+fn look_up(read: &Transaction<'_>, key: &Digest, damaged: &mut Vec<i64>) -> rusqlite::Result<Option<Entry>> {
+    let mut select = read.prepare_cached("SELECT id, fault, payload, proof FROM units WHERE key = ?1")?;
+    let mut rows = select.query([key.as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let (is_fault, payload, found) = (row.get::<_, bool>(1)?, row.get_ref(2)?.as_blob()?, row.get_ref(3)?.as_blob()?);
+    let is_whole = proof(key, is_fault, payload).as_bytes().as_slice() == found;
+    let entry = if is_whole { Entry::decode(payload, is_fault) } else { None };
+    if entry.is_none() {
+        damaged.push(row.get(0)?);
+    }
+    Ok(entry)
+}
+
+pub(super) fn hold(write: &Transaction<'_>, owner: &Digest, blobs: &[Digest]) -> rusqlite::Result<()> {
+    if blobs.is_empty() {
+        return Ok(());
+    }
+    let mut insert = write.prepare_cached("INSERT OR IGNORE INTO holds (owner, blob) VALUES (?1, ?2)")?;
+    blobs.iter().try_for_each(|blob| insert.execute([owner.as_bytes(), blob.as_bytes()]).map(|_| ()))
+}
+
+/// Returns what a payload must match when it is read.
+pub(super) fn proof(key: &Digest, is_fault: bool, payload: &[u8]) -> Digest {
+    Digest::of_parts([key.as_bytes().as_slice(), &[u8::from(is_fault)], payload])
+}
+
+fn of_sqlite(folder: &Path, source: rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+    let path = folder.to_owned();
+    match source.sqlite_error_code() {
+        Some(DiskFull) => StoreError::Full { path },
+        Some(DatabaseCorrupt | NotADatabase) => StoreError::Broken { path, source },
+        _ => StoreError::Index { path, source },
+    }
+}

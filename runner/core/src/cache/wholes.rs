@@ -1,0 +1,134 @@
+//! Results that are more than rows: outputs of whole stages, and blobs. An entry is a hit only if everything it names is there;
+//! when a blob turns out damaged, what it belonged to becomes a miss.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::blobs::Found;
+use super::codec;
+use super::kept::{Artifact, Entry};
+use super::key::{Fingerprint, content_key};
+use super::store::{Kept, Store, StoreError, hold, proof};
+use crate::artifact::{Rows, rows_digest};
+use crate::digest::Digest;
+
+impl Store {
+    /// Looks a whole stage's outputs up; a hit only if everything they name is there.
+    pub(crate) fn whole(&self, key: &Digest) -> Kept<Option<Vec<Artifact>>> {
+        let row = self.read(|read| {
+            let select = "SELECT outputs, proof FROM wholes WHERE key = ?1";
+            let row = read.query_row(select, [key.as_bytes()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)));
+            row.optional()
+        })?;
+        let Some((outputs, found)) = row else { return Ok(None) };
+        let whole = (proof(key, false, &outputs).as_bytes().as_slice() == found)
+            .then(|| codec::read_list(&outputs, Artifact::decode))
+            .flatten();
+        match whole {
+            Some(whole) if self.is_all_there(key, &whole)? => Ok(Some(whole)),
+            _ => {
+                self.write(|write| write.execute("DELETE FROM wholes WHERE key = ?1", [key.as_bytes()]))?;
+                self.damaged("the result of a stage");
+                Ok(None)
+            }
+        }
+    }
+
+    fn is_all_there(&self, key: &Digest, outputs: &[Artifact]) -> Kept<bool> {
+        let files_are = outputs.iter().all(|output| match output {
+            Artifact::Files(files) => files.files.values().all(|file| self.blobs.has(&file.digest, Some(file.bytes))),
+            Artifact::Rows(_) => true,
+        });
+        let (rows_are, held) = self.read(|read| {
+            let mut there = read.prepare_cached("SELECT 1 FROM units WHERE key = ?1")?;
+            let mut rows_are = true;
+            for output in outputs {
+                let Artifact::Rows(units) = output else { continue };
+                for part in units.iter().flat_map(|unit| unit.rows.parts.iter()) {
+                    rows_are &= there.exists([part.key.as_bytes()])?;
+                }
+            }
+            let mut held = read.prepare_cached("SELECT blob FROM holds WHERE owner = ?1")?;
+            let held = held.query_map([key.as_bytes()], |row| row.get::<_, [u8; 32]>(0))?;
+            Ok((rows_are, held.collect::<rusqlite::Result<Vec<_>>>()?))
+        })?;
+        Ok(files_are && rows_are && held.iter().all(|blob| self.blobs.has(&Digest::from_bytes(*blob), None)))
+    }
+
+    /// Keeps a whole stage's outputs in one step: `rows` under the key of their content, then what names them. Returns what is
+    /// kept: another's result if that came first.
+    pub(crate) fn keep_whole(
+        &self,
+        fingerprint: &Fingerprint,
+        key: &Digest,
+        outputs: Vec<Artifact>,
+        rows: &[Arc<Rows>],
+        blobs: &[Digest],
+    ) -> Kept<Vec<Artifact>> {
+        let fingerprint = self.fingerprint_id(fingerprint)?;
+        let encoded = codec::write_list(outputs.iter().map(Artifact::encode));
+        let first = self.write(|write| {
+            for rows in rows {
+                let entry = Entry::Rows(vec![rows.clone()]);
+                self.insert(write, fingerprint, &content_key(&rows_digest(rows)), &entry)?;
+            }
+            hold(write, key, blobs)?;
+            let insert = "INSERT OR IGNORE INTO wholes (key, fingerprint, platform, outputs, proof) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let proof = proof(key, false, &encoded);
+            write.execute(insert, params![key.as_bytes(), fingerprint, self.platform, encoded, proof.as_bytes()])
+        })?;
+        let other = if first == 1 { None } else { self.whole(key)? };
+        Ok(other.unwrap_or(outputs))
+    }
+
+    /// Keeps content.
+    pub(crate) fn put_blob(&self, bytes: &[u8]) -> Kept<Digest> {
+        self.blobs.put(bytes, &self.work).map_err(|source| self.of_io(source))
+    }
+
+    /// Keeps a file's content.
+    pub(crate) fn put_file(&self, path: &Path) -> Kept<(Digest, u64)> {
+        self.blobs.put_file(path, &self.work).map_err(|source| self.of_io(source))
+    }
+
+    /// Returns content by digest. What kept it, and is no longer whole without it, becomes a miss.
+    pub(crate) fn blob(&self, digest: &Digest) -> Kept<Option<Vec<u8>>> {
+        match self.blobs.get(digest).map_err(|source| self.of_io(source))? {
+            Found::Whole(bytes) => Ok(Some(bytes)),
+            Found::Missing => {
+                if self.forget_owners(digest)? > 0 {
+                    self.damaged("a file");
+                }
+                Ok(None)
+            }
+            Found::Damaged => {
+                self.forget_owners(digest)?;
+                self.damaged("a file");
+                Ok(None)
+            }
+        }
+    }
+
+    fn forget_owners(&self, blob: &Digest) -> Kept<usize> {
+        self.write(|write| {
+            let owners = "(SELECT owner FROM holds WHERE blob = ?1)";
+            let units = write.execute(&format!("DELETE FROM units WHERE key IN {owners}"), [blob.as_bytes()])?;
+            let wholes = write.execute(&format!("DELETE FROM wholes WHERE key IN {owners}"), [blob.as_bytes()])?;
+            Ok(units + wholes)
+        })
+    }
+
+    /// Returns where a blob lies.
+    pub(crate) fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.blobs.path(digest)
+    }
+
+    pub(super) fn of_io(&self, source: std::io::Error) -> StoreError {
+        match source.kind() {
+            std::io::ErrorKind::StorageFull => StoreError::Full { path: self.folder.clone() },
+            _ => StoreError::Io { path: self.folder.clone(), source },
+        }
+    }
+}
