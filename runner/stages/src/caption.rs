@@ -105,7 +105,7 @@ impl Stage for Complete {
                 cards.push(gallery::card(&id, Some(picture), lines));
             }
         }
-        Ok(gallery::of("captions", cards))
+        Ok(gallery::of("captions", &[], cards))
     }
 }
 

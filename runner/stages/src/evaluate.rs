@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, schema_for};
 use sentinel_core::artifact::FileSet;
 use sentinel_core::job::Job;
-use sentinel_core::report::{Card, Cell, ReportIo, Tone, Widget};
+use sentinel_core::report::{Better, Card, Cell, Number, ReportIo, Tone, Widget};
 use sentinel_core::stage::{Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work, parse_rows, to_rows};
 use sentinel_domain::records::{Caption, Measurement};
 use serde::Deserialize;
@@ -65,7 +65,11 @@ impl Stage for Evaluate {
         }
         let columns = ["measure", "value", "of"].map(str::to_owned).to_vec();
         let mut widgets = vec![Widget::Table { title: "measurements".to_owned(), columns, rows }];
-        widgets.extend(gallery::of("captions, objects that are there and that are not", cards(io)?));
+        widgets.extend(gallery::of(
+            "captions",
+            &[(Tone::Good, "in the picture"), (Tone::Bad, "not in the picture")],
+            cards(io)?,
+        ));
         Ok(widgets)
     }
 }
@@ -122,13 +126,14 @@ fn tell<'a>(captions: &'a [Caption], truth: &'a Truth) -> Result<Vec<Told<'a>>, 
 /// Returns a measurement as cells; shares are shown in percent.
 fn cells(measurement: Measurement) -> Vec<Cell> {
     let Measurement { id: _, label, value, cases, unit, lower_is_better } = measurement;
-    let (value, decimals, sign) = if unit == "share" { (100.0 * value, 1, " %") } else { (value, 2, "") };
-    let arrow = match lower_is_better {
-        Some(true) => " ↓",
-        Some(false) => " ↑",
-        None => "",
-    };
-    vec![Cell::Text(format!("{label}{sign}{arrow}")), Cell::Number(value, decimals), Cell::Number(cases as f64, 0)]
+    let (value, decimals, sign) = if unit == "share" { (100.0 * value, 1, "%") } else { (value, 2, "") };
+    let better = lower_is_better.map(|lower| if lower { Better::Lower } else { Better::Higher });
+    let cases = Number { value: cases as f64, decimals: 0, unit: String::new(), better: None };
+    vec![
+        Cell::Text(label),
+        Cell::Number(Number { value, decimals, unit: sign.to_owned(), better }),
+        Cell::Number(cases),
+    ]
 }
 
 /// Returns captions with their objects toned by the truth.

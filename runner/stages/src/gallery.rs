@@ -6,9 +6,14 @@ use sentinel_core::report::{Card, Line, Tone, Widget};
 /// Cards of one gallery.
 pub(crate) const CARDS_MAX: usize = 24;
 
-/// Returns a gallery, unless there is nothing to show.
-pub(crate) fn of(title: &str, cards: Vec<Card>) -> Vec<Widget> {
-    if cards.is_empty() { Vec::new() } else { vec![Widget::Gallery { title: title.to_owned(), cards }] }
+/// What tones mean where they show what the detectors say.
+pub(crate) const STANDINGS: &[(Tone, &str)] =
+    &[(Tone::Good, "factual"), (Tone::Doubtful, "uncertain"), (Tone::Bad, "hallucinated")];
+
+/// Returns a gallery, unless there is nothing to show. `legend` says what tones mean in it.
+pub(crate) fn of(title: &str, legend: &[(Tone, &str)], cards: Vec<Card>) -> Vec<Widget> {
+    let legend = legend.iter().map(|(tone, meaning)| (*tone, (*meaning).to_owned())).collect();
+    if cards.is_empty() { Vec::new() } else { vec![Widget::Gallery { title: title.to_owned(), legend, cards }] }
 }
 
 /// Returns a card without boxes.
@@ -18,7 +23,7 @@ pub(crate) fn card(id: &str, picture: Option<Digest>, lines: Vec<Line>) -> Card 
 
 /// Returns a line of one tone.
 pub(crate) fn line(label: Option<&str>, text: &str, tone: Tone) -> Line {
-    Line { label: label.map(str::to_owned), spans: vec![(text.to_owned(), tone)] }
+    Line { label: label.map(str::to_owned), tone: Tone::Plain, spans: vec![(text.to_owned(), tone)] }
 }
 
 /// Returns a line with some of its pieces toned, the rest plain. `pieces` are byte ranges of `text`; those that overlap an
@@ -42,7 +47,7 @@ pub(crate) fn toned(label: Option<&str>, text: &str, pieces: impl IntoIterator<I
     if told < text.len() {
         spans.push((text[told..].to_owned(), Tone::Plain));
     }
-    Line { label: label.map(str::to_owned), spans }
+    Line { label: label.map(str::to_owned), tone: Tone::Plain, spans }
 }
 
 #[cfg(test)]

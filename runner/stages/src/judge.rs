@@ -86,7 +86,7 @@ impl Stage for Judge {
         Work::Units(self)
     }
     fn widgets(&self, io: &dyn ReportIo) -> Result<Vec<Widget>, StageError> {
-        Ok(gallery::of("what the detectors say of what was said", cards::cards(io)?))
+        Ok(gallery::of("what the detectors say of what was said", gallery::STANDINGS, cards::cards(io)?))
     }
 }
 

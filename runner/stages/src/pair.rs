@@ -112,7 +112,7 @@ impl Stage for Rules {
             let lines = std::iter::once(context).chain(pairs.iter().take(SHOWN_MAX).flat_map(lines)).collect();
             cards.push(gallery::card(&format!("{}, step {}", unit.id, first.step + 1), Some(first.picture), lines));
         }
-        Ok(gallery::of("preference pairs", cards))
+        Ok(gallery::of("preference pairs", gallery::STANDINGS, cards))
     }
 }
 
@@ -207,12 +207,12 @@ fn lines(pair: &Pair) -> [Line; 2] {
             Tone::Doubtful
         }
     };
-    let toned = |label, text: &str| {
+    let toned = |label, marked, text: &str| {
         let pieces =
             lexicon::mentions(text).into_iter().map(|mention| (mention.start, mention.end, tone(&mention.name)));
-        gallery::toned(Some(label), text, pieces)
+        Line { tone: marked, ..gallery::toned(Some(label), text, pieces) }
     };
-    [toned("chosen", &pair.chosen), toned("rejected", &pair.rejected)]
+    [toned("chosen", Tone::Good, &pair.chosen), toned("rejected", Tone::Bad, &pair.rejected)]
 }
 
 #[cfg(test)]

@@ -62,6 +62,8 @@ pub enum Widget {
     Gallery {
         /// Its heading.
         title: String,
+        /// What each tone means here, in the stage's own words; tones left out stand for themselves.
+        legend: Vec<(Tone, String)>,
         /// The pictures.
         cards: Vec<Card>,
     },
@@ -71,10 +73,33 @@ pub enum Widget {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Cell {
-    /// A number and how many decimals to show.
-    Number(f64, u8),
+    /// A number.
+    Number(Number),
     /// A text.
     Text(String),
+}
+
+/// A number as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Number {
+    /// The value, in its unit.
+    pub value: f64,
+    /// How many decimals to show.
+    pub decimals: u8,
+    /// What stands behind it: `%`, or nothing.
+    pub unit: String,
+    /// Which direction is better, if one is.
+    pub better: Option<Better>,
+}
+
+/// The direction in which a number improves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Better {
+    /// Less is better.
+    Lower,
+    /// More is better.
+    Higher,
 }
 
 /// One line of a curve.
@@ -115,12 +140,14 @@ pub struct PictureBox {
 pub struct Line {
     /// What stands before it, for example `chosen`.
     pub label: Option<String>,
+    /// How the line as a whole is marked.
+    pub tone: Tone,
     /// The text in pieces.
     pub spans: Vec<(String, Tone)>,
 }
 
 /// How a piece of text is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tone {
     /// Plain.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sentinel_core::artifact::FileSet;
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Job;
-use sentinel_core::report::{Card, Cell, ReportIo, ReportUnit, Tone, Widget};
+use sentinel_core::report::{Card, Cell, Number, ReportIo, ReportUnit, Tone, Widget};
 use sentinel_core::stage::{StageError, to_rows};
 use sentinel_domain::fakes::{FakeEngines, MemoryJob};
 use serde::Serialize;
@@ -125,6 +125,7 @@ fn pair_shows_both_sentences() {
     let widgets = stage(FakeEngines::default(), "pair", json!({})).widgets(&kept).unwrap();
     let [card] = cards(&widgets) else { panic!("{widgets:?}") };
     assert_eq!(card.id, "a, step 3");
+    assert_eq!([card.lines[1].tone, card.lines[2].tone], [Tone::Good, Tone::Bad]);
     assert_eq!(toned(card, 1), [("puppy", Tone::Good)]);
     assert_eq!(toned(card, 2), [("puppy", Tone::Good), ("cat", Tone::Doubtful), ("kite", Tone::Bad)]);
 }
@@ -154,11 +155,13 @@ fn evaluate_shows_numbers_and_captions_toned_by_the_truth() {
     let widgets = stage(FakeEngines::default(), "evaluate", json!({})).widgets(&kept).unwrap();
     let [Widget::Table { rows, .. }, _] = widgets.as_slice() else { panic!("{widgets:?}") };
     let text = |cell: &Cell| match cell {
-        Cell::Number(value, decimals) => format!("{value:.*}", usize::from(*decimals)),
+        Cell::Number(Number { value, decimals, unit, better }) => {
+            format!("{value:.*}{unit} {better:?}", usize::from(*decimals))
+        }
         Cell::Text(text) => text.clone(),
     };
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(text).collect()).collect();
-    assert_eq!(rows, [["chair_s % ↓", "25.0", "4"], ["words", "0.25", "4"]]);
+    assert_eq!(rows, [["chair_s", "25.0% Some(Lower)", "4 None"], ["words", "0.25 None", "4 None"]]);
     let card = &cards(&widgets)[0];
     assert_eq!((toned(card, 0), toned(card, 1)), (vec![("puppy", Tone::Good)], vec![("kite", Tone::Bad)]));
     let kept = Kept::new(&job).rows("captions", "a", 0, [json!({ "id": "a", "picture": Digest::of(b"p"), "image_path": "a.png", "question": "?", "sentences": ["A dog."], "cut": false, "tokens": 4 })]);
