@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 /// Crate → which of our crates it may use. The composition root and the tests see everything.
 const ARROWS: &[(&str, &[&str])] = &[
     ("core", &[]),
-    ("detect", &["core", "domain"]),
+    ("detect", &["core", "domain", "pictures"]),
     ("domain", &["core"]),
-    ("models", &["core", "domain"]),
+    ("models", &["core", "domain", "pictures"]),
+    ("pictures", &[]),
     ("plugin-host", &["core", "domain"]),
     ("stages", &["core", "domain"]),
     ("train", &["core", "domain", "models"]),

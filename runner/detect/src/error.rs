@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use sentinel_core::stage::Fault;
 use sentinel_domain::ports::EngineError;
+use sentinel_pictures::PictureError;
 
 /// Why a detector could not be opened or could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -62,11 +63,8 @@ pub enum DetectError {
         value: f32,
     },
     /// The picture is not one.
-    #[error("the picture cannot be decoded: {reason}")]
-    Picture {
-        /// What the decoder says, or which limit is passed.
-        reason: String,
-    },
+    #[error("the picture cannot be decoded: {0}")]
+    Picture(#[from] PictureError),
     /// The detector answered with something that is no number.
     #[error("output `{output}` holds {value} at {index:?}")]
     NotANumber {
@@ -93,7 +91,7 @@ impl DetectError {
     /// Returns the fault, where the error costs one picture and not the detector.
     pub(crate) fn fault(&self) -> Option<Fault> {
         let reason = match self {
-            Self::Picture { .. } => "unreadable-picture",
+            Self::Picture(_) => "unreadable-picture",
             Self::NotANumber { .. } => "not-a-number",
             _ => return None,
         };

@@ -1,17 +1,10 @@
-//! From an encoded picture to a detector's input: decoding within limits, fitting to the input's size, scaling to floats.
-//! Orientation marks of cameras are ignored: boxes are in pixels of the picture as stored.
+//! From a decoded picture to a detector's input: fitting to the input's size, scaling to floats. Boxes are in pixels of the
+//! picture as stored.
 
-use std::io::Cursor;
+use image::RgbImage;
 
-use image::{ImageReader, Limits, RgbImage};
-
-use crate::error::DetectError;
 use crate::resample::opencv_linear;
 
-/// Longest side of a picture, in pixels.
-const SIDE_MAX: u32 = 16_384;
-/// Most memory a decoder may take for one picture: 512 MiB.
-const DECODED_BYTES_MAX: u64 = 512 << 20;
 /// The grey of ultralytics' padding.
 const PADDING: u8 = 114;
 
@@ -25,22 +18,6 @@ pub(crate) const UNIT: Scaling = Scaling { mean: [0.0; 3], std: [1.0; 3] };
 pub(crate) struct Scaling {
     mean: [f32; 3],
     std: [f32; 3],
-}
-
-/// Decodes PNG or JPEG to 8-bit RGB; transparency is dropped, as Pillow's `convert("RGB")` does.
-pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, DetectError> {
-    let refused = |error: &dyn std::fmt::Display| DetectError::Picture { reason: error.to_string() };
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| refused(&error))?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(SIDE_MAX);
-    limits.max_image_height = Some(SIDE_MAX);
-    limits.max_alloc = Some(DECODED_BYTES_MAX);
-    reader.limits(limits);
-    let picture = reader.decode().map_err(|error| refused(&error))?.into_rgb8();
-    match picture.dimensions() {
-        (0, _) | (_, 0) => Err(refused(&format_args!("it has {} × {} pixels", picture.width(), picture.height()))),
-        _ => Ok(picture),
-    }
 }
 
 /// How a picture is fitted into an input: size of the fitted picture and where it lies.

@@ -1,5 +1,5 @@
-//! The two ways in which the reference programs resize pictures, to the last bit: OpenCV's `INTER_LINEAR` (ultralytics) and
-//! Pillow's `BILINEAR` (Hugging Face). They differ visibly: OpenCV's does not smooth when it shrinks, Pillow's does.
+//! OpenCV's `INTER_LINEAR`, which ultralytics resizes with, to the last bit. Pillow's filters (Hugging Face) are in
+//! `sentinel_pictures`; the two differ visibly: OpenCV's does not smooth when it shrinks, Pillow's does.
 
 use image::RgbImage;
 
@@ -94,77 +94,10 @@ fn halve(picture: &RgbImage) -> RgbImage {
     })
 }
 
-/// Resizes as Pillow's `Image.resize((width, height), Image.BILINEAR)` does: a triangle filter that widens when it shrinks,
-/// weights in 2⁻²², rounded to 8 bits after each axis.
-///
-/// Source: Pillow, `src/libImaging/Resample.c` (`precompute_coeffs`, `normalize_coeffs_8bpc`).
-pub(crate) fn pillow_bilinear(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
-    let turned = along_rows(picture.as_raw(), picture.width(), width);
-    let turned = transpose(&turned, width, picture.height());
-    let turned = along_rows(&turned, picture.height(), height);
-    let pixels = transpose(&turned, height, width);
-    RgbImage::from_raw(width, height, pixels).expect("each axis was resized to its length")
-}
-
-const PRECISION_BITS: u32 = 32 - 8 - 2;
-
-/// Source positions from `first` on and their weights, in 2⁻²².
-struct Taps {
-    first: usize,
-    weights: Vec<i32>,
-}
-
-fn triangle_taps(from: u32, to: u32) -> Vec<Taps> {
-    let scale = f64::from(from) / f64::from(to);
-    let widening = scale.max(1.0);
-    let tap = |at: u32| {
-        let centre = (f64::from(at) + 0.5) * scale;
-        let first = ((centre - widening + 0.5) as i64).max(0);
-        let end = ((centre + widening + 0.5) as i64).min(i64::from(from));
-        let weigh = |position: i64| (1.0 - ((position as f64 - centre + 0.5) / widening).abs()).max(0.0);
-        let weights: Vec<f64> = (first..end).map(weigh).collect();
-        let sum: f64 = weights.iter().sum();
-        let fixed = |weight: &f64| (0.5 + weight / sum * f64::from(1u32 << PRECISION_BITS)) as i32;
-        Taps { first: first as usize, weights: weights.iter().map(fixed).collect() }
-    };
-    (0..to).map(tap).collect()
-}
-
-/// Resizes each row of `from` pixels to `to` pixels.
-fn along_rows(pixels: &[u8], from: u32, to: u32) -> Vec<u8> {
-    if from == to {
-        return pixels.to_vec();
-    }
-    let taps = triangle_taps(from, to);
-    let mut out = Vec::with_capacity(pixels.len() / from as usize * to as usize);
-    for row in pixels.chunks_exact(from as usize * CHANNELS) {
-        for tap in &taps {
-            let mut sums = [1i32 << (PRECISION_BITS - 1); CHANNELS];
-            for (pixel, weight) in row[tap.first * CHANNELS..].chunks_exact(CHANNELS).zip(&tap.weights) {
-                for (sum, value) in sums.iter_mut().zip(pixel) {
-                    *sum += i32::from(*value) * weight;
-                }
-            }
-            out.extend(sums.map(|sum| (sum >> PRECISION_BITS).clamp(0, 255) as u8));
-        }
-    }
-    out
-}
-
-/// (height, width, channels) → (width, height, channels)
-fn transpose(pixels: &[u8], width: u32, height: u32) -> Vec<u8> {
-    let (width, height) = (width as usize, height as usize);
-    let mut out = Vec::with_capacity(pixels.len());
-    for x in 0..width {
-        for y in 0..height {
-            out.extend_from_slice(&pixels[(y * width + x) * CHANNELS..][..CHANNELS]);
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
+    use sentinel_pictures::{Filter, resize};
+
     use super::*;
 
     fn fixture(name: &str) -> RgbImage {
@@ -200,15 +133,14 @@ mod tests {
 
     #[test]
     fn equals_pillow_to_the_bit() {
-        check("pillow", pillow_bilinear);
+        check("pillow", |picture, width, height| resize(picture, width, height, Filter::Bilinear));
     }
 
     #[test]
     fn a_picture_of_the_wanted_size_stays() {
         let picture = fixture("tall");
         let (width, height) = picture.dimensions();
-        assert!(
-            opencv_linear(&picture, width, height) == picture && pillow_bilinear(&picture, width, height) == picture
-        );
+        assert!(opencv_linear(&picture, width, height) == picture);
+        assert!(resize(&picture, width, height, Filter::Bilinear) == picture);
     }
 }

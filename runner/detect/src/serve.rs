@@ -7,12 +7,12 @@ use rayon::ThreadPoolBuilder;
 use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 use sentinel_domain::ports::{Detector, EngineError, PerRecord, Watch};
 use sentinel_domain::records::FoundBox;
+use sentinel_pictures::{Transparency, decode};
 
 use crate::detectors::Family;
 use crate::engine::Engine;
 use crate::error::DetectError;
 use crate::onnx::Model;
-use crate::picture::decode;
 use crate::session::{Session, open_onnx_runtime, open_tract};
 
 pub(crate) struct Served {
@@ -49,7 +49,7 @@ impl Served {
     }
 
     fn answer(&self, session: &dyn Session, bytes: &[u8]) -> Result<Vec<FoundBox>, DetectError> {
-        let picture = decode(bytes)?;
+        let picture = decode(bytes, Transparency::Dropped)?;
         let outputs = session.run(self.family.inputs(&picture))?;
         let found = self.family.boxes(&picture, &outputs)?;
         let named = |found: crate::boxes::Candidate| FoundBox {

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use image::RgbImage;
 use sentinel_domain::ports::DetectorSpec;
+use sentinel_pictures::{Filter, resize};
 
 use super::{Family, finite, matrix, threshold};
 use crate::boxes::{Candidate, best_first, corners, suppress};
 use crate::error::DetectError;
 use crate::onnx::{INT64, Model, Port, names, shape};
 use crate::picture::{IMAGENET, Scaling, UNIT, edge_size, planes};
-use crate::resample::pillow_bilinear;
 use crate::session::{Input, Tensor};
 
 const PIXELS: &str = "pixel_values";
@@ -150,7 +150,10 @@ impl Family for Detr {
         let slot = |slot: &Slot| match slot {
             Slot::Pixels => {
                 let shape = vec![1, 3, height as usize, width as usize];
-                Input::Float(Tensor { shape, values: planes(&pillow_bilinear(picture, width, height), scaling) })
+                Input::Float(Tensor {
+                    shape,
+                    values: planes(&resize(picture, width, height, Filter::Bilinear), scaling),
+                })
             }
             Slot::Mask([down, across]) => {
                 let shape = vec![1, down.unwrap_or(height as usize), across.unwrap_or(width as usize)];

@@ -1,0 +1,8 @@
+//! Pictures as the models' and the detectors' reference programs read them: decoding within limits, and Pillow's resizing to the
+//! last bit. It knows no model; what a processor does with the pixels is its crate's business.
+
+mod decode;
+mod resize;
+
+pub use decode::{PictureError, SIDE_MAX, Transparency, decode};
+pub use resize::{Filter, resize};
