@@ -8,7 +8,7 @@
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::kernel::{LANES, dispatch, exp, fused, greatest, operand, read, sum_lanes};
+use super::kernel::{LANES, exp, fused, greatest, operand, read, sum_lanes};
 
 /// Queries worked on together: they share the loads of keys and values.
 const QUERIES: usize = 4;
@@ -175,25 +175,10 @@ impl Attention {
     }
 
     fn forward(&self, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
-        let Sizes { b, t, s, h, g, d } = self.sizes;
-        let (padded_s, padded_d) = (s.next_multiple_of(LANES), d.next_multiple_of(LANES));
+        let Sizes { b, t, h, g, d, .. } = self.sizes;
         // One task a row and group; each returns its heads' outputs (H/G, T, D), which are then put in place.
-        let task = |(row, group): (usize, usize)| {
-            dispatch(|| {
-                let (keys, values) =
-                    (Packed::of(k, &self.sizes, row, group, true), Packed::of(v, &self.sizes, row, group, false));
-                let mut weights = vec![0.0; QUERIES * padded_s];
-                let mut sums = vec![0.0; QUERIES * padded_d];
-                let mut out = Vec::with_capacity(h / g * t * d);
-                for block in self.blocks(row, group) {
-                    self.weights(q, &keys, &block, &mut weights);
-                    weighted(&weights, &values.along, padded_s, padded_d, block.reach, &mut sums);
-                    sums.chunks_exact(padded_d).take(block.count).for_each(|sum| out.extend_from_slice(&sum[..d]));
-                }
-                out
-            })
-        };
-        let outs = for_groups(b, g, task);
+        let outs =
+            for_groups(b, g, |(row, group)| pulp::Arch::new().dispatch(ForwardGroup { op: self, q, k, v, row, group }));
         let mut out = vec![0.0; b * t * h * d];
         for (i, heads) in outs.iter().enumerate() {
             self.scatter(heads, i, &mut out);
@@ -214,7 +199,9 @@ impl Attention {
     /// Returns the gradients of q, k and v.
     fn backward(&self, q: &[f32], k: &[f32], v: &[f32], out: &[f32], dout: &[f32]) -> [Vec<f32>; 3] {
         let Sizes { b, t, s, h, g, d } = self.sizes;
-        let groups = for_groups(b, g, |(row, group)| dispatch(|| self.backward_group(q, k, v, out, dout, row, group)));
+        let groups = for_groups(b, g, |(row, group)| {
+            pulp::Arch::new().dispatch(BackwardGroup { op: self, q, k, v, out, dout, row, group })
+        });
         let mut dq = vec![0.0; b * t * h * d];
         let (mut dk, mut dv) = (vec![0.0; b * s * g * d], vec![0.0; b * s * g * d]);
         let padded_d = d.next_multiple_of(LANES);
@@ -228,32 +215,70 @@ impl Attention {
         }
         [dq, dk, dv]
     }
+}
 
-    /// Returns the gradients of one group: dq (H/G, T, D), dk and dv (S, D′). With w the weights and ∘ elementwise:
-    /// dv = wᵀ do; ds = w ∘ (do vᵀ − Σ do∘o); dq = scale · ds k; dk = scale · dsᵀ q.
+/// The forward pass of one group of a row. It is a type, not a closure, because only a type's method can be forced into the
+/// code compiled for the widest instructions; outside of it every fused multiply-add is a call.
+struct ForwardGroup<'a> {
+    op: &'a Attention,
+    q: &'a [f32],
+    k: &'a [f32],
+    v: &'a [f32],
+    row: usize,
+    group: usize,
+}
+
+impl pulp::WithSimd for ForwardGroup<'_> {
+    /// (H/G, T, D)
+    type Output = Vec<f32>;
+
     #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "five tensors and the place of the group")]
-    fn backward_group(
-        &self,
-        q: &[f32],
-        k: &[f32],
-        v: &[f32],
-        out: &[f32],
-        dout: &[f32],
-        row: usize,
-        group: usize,
-    ) -> [Vec<f32>; 3] {
-        let Sizes { t, s, h, g, d, .. } = self.sizes;
+    fn with_simd<S: pulp::Simd>(self, _: S) -> Vec<f32> {
+        let Self { op, q, k, v, row, group } = self;
+        let Sizes { t, s, h, g, d, .. } = op.sizes;
         let (padded_s, padded_d) = (s.next_multiple_of(LANES), d.next_multiple_of(LANES));
-        let (keys, values) =
-            (Packed::of(k, &self.sizes, row, group, true), Packed::of(v, &self.sizes, row, group, true));
+        let (keys, values) = (Packed::of(k, &op.sizes, row, group, true), Packed::of(v, &op.sizes, row, group, false));
+        let mut weights = vec![0.0; QUERIES * padded_s];
+        let mut sums = vec![0.0; QUERIES * padded_d];
+        let mut out = Vec::with_capacity(h / g * t * d);
+        for block in op.blocks(row, group) {
+            op.weights(q, &keys, &block, &mut weights);
+            weighted(&weights, &values.along, padded_s, padded_d, block.reach, &mut sums);
+            sums.chunks_exact(padded_d).take(block.count).for_each(|sum| out.extend_from_slice(&sum[..d]));
+        }
+        out
+    }
+}
+
+/// The backward pass of one group of a row: dq (H/G, T, D), dk and dv (S, D′). With w the weights and ∘ elementwise:
+/// dv = wᵀ do; ds = w ∘ (do vᵀ − Σ do∘o); dq = scale · ds k; dk = scale · dsᵀ q.
+struct BackwardGroup<'a> {
+    op: &'a Attention,
+    q: &'a [f32],
+    k: &'a [f32],
+    v: &'a [f32],
+    out: &'a [f32],
+    dout: &'a [f32],
+    row: usize,
+    group: usize,
+}
+
+impl pulp::WithSimd for BackwardGroup<'_> {
+    type Output = [Vec<f32>; 3];
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> [Vec<f32>; 3] {
+        let Self { op, q, k, v, out, dout, row, group } = self;
+        let Sizes { t, s, h, g, d, .. } = op.sizes;
+        let (padded_s, padded_d) = (s.next_multiple_of(LANES), d.next_multiple_of(LANES));
+        let (keys, values) = (Packed::of(k, &op.sizes, row, group, true), Packed::of(v, &op.sizes, row, group, true));
         let scale = 1.0 / (d as f32).sqrt();
         let (mut weights, mut slopes) = (vec![0.0; QUERIES * padded_s], vec![0.0; QUERIES * padded_s]);
         let mut sums = vec![0.0; QUERIES * padded_d];
         let (mut dk, mut dv) = (vec![0.0; s * padded_d], vec![0.0; s * padded_d]);
         let mut dq = Vec::with_capacity(h / g * t * d);
-        for block in self.blocks(row, group) {
-            self.weights(q, &keys, &block, &mut weights);
+        for block in op.blocks(row, group) {
+            op.weights(q, &keys, &block, &mut weights);
             products(dout, &values.across, &block, d, padded_s, &mut slopes);
             for i in 0..QUERIES {
                 let (o, grad) = (&out[block.at[i]..][..d], &dout[block.at[i]..][..d]);
