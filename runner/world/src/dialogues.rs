@@ -146,11 +146,11 @@ fn say(form: Form, name: &str, at: &Placed, seen: &[&Placed], stream: &mut Strea
 /// Returns the form people use for the sentence number `index` after the first: it varies from place to place.
 fn expected_form(context: &Context, index: usize) -> Form {
     let order = match context.name {
-        "kitchen" => [Form::Subject, Form::PlaceThere, Form::There, Form::Relation],
-        "street" => [Form::There, Form::Relation, Form::Subject, Form::PlaceVerb],
-        "living room" => [Form::Subject, Form::Relation, Form::There, Form::PlaceThere],
-        "farm" => [Form::There, Form::PlaceVerb, Form::Subject, Form::Relation],
-        _ => [Form::Subject, Form::Relation, Form::There, Form::PlaceVerb],
+        "kitchen" => [Form::There, Form::Verb, Form::Verb, Form::There],
+        "street" => [Form::Verb, Form::There, Form::Relation, Form::Verb],
+        "living room" => [Form::There, Form::Verb, Form::There, Form::Relation],
+        "farm" => [Form::Verb, Form::Verb, Form::There, Form::Verb],
+        _ => [Form::Verb, Form::There, Form::Verb, Form::Relation],
     };
     order[index % order.len()]
 }

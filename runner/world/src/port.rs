@@ -5,7 +5,7 @@ use sentinel_domain::ports::{EngineError, Scene as PortScene, SceneDialogue, Sce
 use crate::{SPLITS, Truth, WorldError, annotations, compose, dialogues};
 
 /// Identity of the composer for keys; a changed picture, truth or dialogue needs a new number.
-pub const ENGINE: &str = "tiny-world 2";
+pub const ENGINE: &str = "tiny-world 3";
 
 /// The tiny world, as the stages see it.
 #[derive(Debug, Clone, Copy)]
