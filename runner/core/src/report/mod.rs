@@ -1,10 +1,15 @@
 //! What a finished run shows: widgets that stages fill and the core renders. The core knows tables, curves and annotated
 //! pictures; what they show is the stages' business.
 //!
-//! [`record`] is what is written down of every run, [`model`] what its report is rendered from.
+//! [`record`] is what is written down of every run, [`model`] what its report is rendered from: [`html`] makes a page of it, [`text`]
+//! the lines a run ends with.
 
+mod compare;
+pub mod html;
 pub mod model;
 pub mod record;
+pub mod text;
+mod wording;
 
 use std::sync::Arc;
 

@@ -30,7 +30,7 @@ pub struct Edge {
     pub output: String,
     /// The stage that takes.
     pub to: String,
-    /// The input's name; `over` for what a loop runs over.
+    /// The input's name; `over` for what a loop runs over, `carry` (of the loop) for what becomes its next step's record.
     pub slot: String,
     /// The artifact kind that flows.
     pub kind: String,

@@ -1,0 +1,157 @@
+//! A report as one HTML file that needs nothing else: no network, no other file, no script to be read. A pure function: the same
+//! model gives the same bytes. When it ran is not told, so that reports of equal runs differ in nothing but how long they took.
+//!
+//! # Steps
+//! [`gather`] decides what stands where, [`pictures`] which pictures get in, then every section is drawn by a file of its own. All
+//! markup is built by [`element`], which escapes; `page.css`, `parts.css` and `page.js` are the only text written as it is.
+
+mod curve;
+mod element;
+mod frame;
+mod gallery;
+mod gather;
+mod graph;
+mod layout;
+mod overlay;
+mod pictures;
+mod records;
+mod result;
+mod room;
+mod svg;
+mod table;
+
+use std::collections::BTreeMap;
+
+use element::{Element, el};
+use gather::{Gathered, Piece, StageShow};
+use pictures::Pictures;
+use room::Room;
+
+use super::compare::comparisons;
+use super::model::ReportModel;
+use super::wording::clipped;
+use crate::digest::Digest;
+
+/// The largest report.
+pub const HTML_BYTES_MAX: usize = 8 << 20;
+/// Of which cards, tables and curves may take this much, and pictures that much; the rest is bounded by the number of stages.
+const TEXT_BYTES_MAX: usize = 2 << 20;
+const PICTURE_BYTES_MAX: usize = 5 << 20;
+/// Stages that show something; a workflow has a few.
+const SHOWS_MAX: usize = 100;
+const NAME_CHARS_MAX: usize = 80;
+
+/// Renders a report. `blob` gives the content of a picture by its digest, if the store still has it.
+pub fn html(model: &ReportModel, blob: &dyn Fn(Digest) -> Option<Vec<u8>>) -> String {
+    let compared = comparisons(model);
+    let in_comparison = |stage: &str, title: &str| {
+        compared.iter().any(|comparison| comparison.title == title && comparison.stages.contains(&stage))
+    };
+    let mut gathered = gather::gather(model, &in_comparison);
+    gathered.stages.truncate(SHOWS_MAX);
+    let pictures = Pictures::take(&gathered, blob, PICTURE_BYTES_MAX);
+    let mut page = Page { room: Room::of(TEXT_BYTES_MAX), pieces_left_out: 0, sections: Vec::new() };
+    if let Some(comparison) = compared.first() {
+        let title = format!("{} → {}", comparison.stages[0], comparison.stages[comparison.stages.len() - 1]);
+        page.section("result", &title, el("div").all(compared.iter().map(result::comparison)));
+    }
+    page.together(&gathered, &pictures);
+    if let Some(drawing) = graph::graph(model) {
+        let scroll = el("div").class("scroll").attr("tabindex", "0").attr("role", "region");
+        let note = el("p").class("note").text(
+            "Numbers are rows of a stage's first output. Every edge says what flows where the pointer rests on it.",
+        );
+        let drawn = el("div").with(scroll.attr("aria-label", "the workflow as a graph").with(drawing)).with(note);
+        page.section("graph", "Workflow", drawn);
+    }
+    page.section("records", "Records", records::records(&model.run.stages, &anchors(&gathered)));
+    for (number, show) in gathered.stages.iter().enumerate() {
+        page.stage(number, show, &gathered.groups, &pictures);
+    }
+    if let Some(told) = frame::left_out(&model.run, &pictures, page.pieces_left_out) {
+        page.section("left-out", "Left out", told);
+    }
+    page.section("origin", "Origin", frame::origin(&model.run));
+    let entries: Vec<(String, String)> =
+        page.sections.iter().map(|(anchor, title, _)| (anchor.clone(), title.clone())).collect();
+    let skip = el("a").class("skip").attr("href", "#main").text("Skip to the content");
+    let main = el("main").attr("id", "main").all(page.sections.into_iter().map(|(.., section)| section));
+    let body = el("body").with(skip).with(frame::heading(&model.run)).with(frame::contents(&entries)).with(main);
+    frame::document(&model.run, body.with(pictures.definitions()))
+}
+
+/// The page as far as it is drawn.
+struct Page {
+    room: Room,
+    pieces_left_out: usize,
+    /// Anchor, title, content.
+    sections: Vec<(String, String, Element)>,
+}
+
+impl Page {
+    fn section(&mut self, anchor: &str, title: &str, content: Element) {
+        let title = clipped(title, NAME_CHARS_MAX);
+        let section = el("section").class("part").attr("id", anchor).with(el("h2").text(&title)).with(content);
+        self.sections.push((anchor.to_owned(), title.into_owned(), section));
+    }
+
+    /// Adds what compared stages say of the same pictures.
+    fn together(&mut self, gathered: &Gathered<'_>, pictures: &Pictures) {
+        if gathered.together.is_empty() {
+            return;
+        }
+        let shown =
+            gathered.together.iter().map(|one| gallery::gallery(one, &gathered.groups, pictures, &mut self.room));
+        let shown = el("div").all(shown.collect::<Vec<_>>());
+        self.section("together", "Side by side", shown);
+    }
+
+    /// Adds what one stage shows. Curves that follow one another stand in one row.
+    fn stage(&mut self, number: usize, show: &StageShow<'_>, groups: &BTreeMap<&str, usize>, pictures: &Pictures) {
+        if show.pieces.is_empty() {
+            return;
+        }
+        let mut content = el("div");
+        let mut curves: Vec<Element> = Vec::new();
+        for piece in &show.pieces {
+            let drawn = match piece {
+                Piece::Curve { title, x, series } => {
+                    let taken = self.room.take(curve::curve(title, x, series));
+                    self.pieces_left_out += usize::from(taken.is_none());
+                    curves.extend(taken);
+                    continue;
+                }
+                Piece::Table { title, columns, rows } => self.room.take(table::table(title, columns, rows)),
+                Piece::Gallery(shown) => Some(gallery::gallery(shown, groups, pictures, &mut self.room)),
+            };
+            self.pieces_left_out += usize::from(drawn.is_none());
+            content = content.all(row(&mut curves)).all(drawn);
+        }
+        content = content.all(row(&mut curves));
+        if !show.repeated.is_empty() {
+            content = content
+                .with(el("p").class("note").text("Shown further up: ").text(clipped(&show.repeated.join(", "), 200)));
+        }
+        self.section(&anchor_of_show(number), show.stage, content);
+    }
+}
+
+/// Returns a row of the curves so far, if there are any.
+fn row(curves: &mut Vec<Element>) -> Option<Element> {
+    (!curves.is_empty()).then(|| el("div").class("curves").all(curves.drain(..)))
+}
+
+/// Returns where each stage shows more.
+fn anchors<'a>(gathered: &Gathered<'a>) -> BTreeMap<&'a str, String> {
+    let shows = gathered.stages.iter().enumerate().filter(|(_, show)| !show.pieces.is_empty());
+    shows.map(|(number, show)| (show.stage, anchor_of_show(number))).collect()
+}
+
+fn anchor_of_show(number: usize) -> String {
+    format!("show-{number}")
+}
+
+/// Returns where a stage stands in the table of records.
+fn anchor(index: usize) -> String {
+    format!("stage-{index}")
+}

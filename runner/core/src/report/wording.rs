@@ -1,0 +1,85 @@
+//! How numbers, durations and texts of unknown origin are written for people, on a page or in a terminal.
+
+use std::borrow::Cow;
+
+/// Returns a count with its thousands set apart.
+pub(super) fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Returns a count with its noun: `1 unit`, `2 units`.
+pub(super) fn counted(value: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(value), if value == 1 { "" } else { "s" })
+}
+
+/// Returns a duration at a precision that suits its length.
+pub(super) fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        60_000..3_600_000 => format!("{} min {:02} s", ms / 60_000, ms % 60_000 / 1_000),
+        _ => format!("{} h {:02} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
+    }
+}
+
+/// Returns a value with so many decimals and its unit; never `-0`.
+pub(super) fn number(value: f64, decimals: u8, unit: &str) -> String {
+    let decimals = usize::from(decimals.min(12));
+    let text = format!("{value:.decimals$}");
+    let zero = text.strip_prefix('-').filter(|rest| rest.chars().all(|digit| matches!(digit, '0' | '.')));
+    let text = zero.unwrap_or(&text).replace('-', "−");
+    if unit.is_empty() { text } else { format!("{text} {unit}") }
+}
+
+/// Returns the text, or its beginning if it has more than `chars_max` characters.
+pub(super) fn clipped(text: &str, chars_max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(chars_max) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", text[..end].trim_end())),
+    }
+}
+
+/// Returns a character that shows what it stands for: control characters become their pictures, what is no character at all
+/// becomes U+FFFD. Line feeds and tabs stay.
+pub(super) fn visible(character: char) -> char {
+    match character {
+        '\n' | '\t' => character,
+        '\u{0}'..'\u{20}' => char::from_u32(0x2400 + character as u32).unwrap_or('\u{FFFD}'),
+        '\u{7F}' => '\u{2421}',
+        '\u{80}'..'\u{A0}' | '\u{FDD0}'..='\u{FDEF}' => '\u{FFFD}',
+        _ if character as u32 & 0xFFFE == 0xFFFE => '\u{FFFD}',
+        _ => character,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([counted(1, "unit"), counted(0, "unit")], ["1 unit", "0 units"]);
+        assert_eq!(
+            [0, 999, 1_000, 59_999, 60_000, 192_000, 7_500_000].map(duration),
+            ["0 ms", "999 ms", "1.0 s", "59.9 s", "1 min 00 s", "3 min 12 s", "2 h 05 min"]
+        );
+        assert_eq!(number(54.25, 1, "%"), "54.2 %");
+        assert_eq!([number(-0.04, 1, ""), number(-1.0, 0, ""), number(f64::NAN, 1, "")], ["0.0", "−1", "NaN"]);
+    }
+
+    #[test]
+    fn texts_are_clipped_between_characters_and_show_what_cannot_be_seen() {
+        assert_eq!([clipped("äöü", 3), clipped("äöü", 2), clipped("a b", 2), clipped("", 0)], ["äöü", "äö…", "a…", ""]);
+        let text: String = "a\u{0}\u{1b}[2J\u{7f}\u{85}\u{FFFE}\u{1FFFF}\n\té".chars().map(visible).collect();
+        assert_eq!(text, "a␀␛[2J␡\u{FFFD}\u{FFFD}\u{FFFD}\n\té");
+    }
+}
