@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn damage_is_found_removed_and_healed() {
         let dir = tempfile::tempdir().unwrap();
-        let (blobs, work) = (Blobs::at(dir.path().join("blobs")), ProcessFolder::make(&dir.path().join("tmp")).unwrap());
+        let (blobs, work) =
+            (Blobs::at(dir.path().join("blobs")), ProcessFolder::make(&dir.path().join("tmp")).unwrap());
         let digest = blobs.put(b"content", &work).unwrap();
         assert!(matches!(blobs.get(&digest).unwrap(), Found::Whole(bytes) if bytes == b"content"));
         let path = blobs.path(&digest);

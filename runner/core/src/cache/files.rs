@@ -208,7 +208,10 @@ impl Files for UserFiles {
         let there = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
         if there.len() > limit {
             let size = there.len();
-            return Err(StageError::Refused(format!("`{}` has {size} bytes; at most {limit} are read", path.display())));
+            return Err(StageError::Refused(format!(
+                "`{}` has {size} bytes; at most {limit} are read",
+                path.display()
+            )));
         }
         let digest = self.digest_anywhere(path)?;
         let bytes = std::fs::read(path).map_err(|error| unreadable(path, error))?;

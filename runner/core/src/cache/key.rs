@@ -148,7 +148,8 @@ pub fn seen(rows: &Rows, view: &'static [&'static str]) -> Result<Rows, StageErr
 
 fn project(row: &str, view: &[&str]) -> Result<Box<str>, StageError> {
     let fields: std::collections::BTreeMap<std::borrow::Cow<'_, str>, &serde_json::value::RawValue> =
-        serde_json::from_str(row).map_err(|error| StageError::Bug(format!("a row is not an object: {error} in {row:.200}")))?;
+        serde_json::from_str(row)
+            .map_err(|error| StageError::Bug(format!("a row is not an object: {error} in {row:.200}")))?;
     let mut text = String::with_capacity(row.len());
     for name in view {
         if let Some(value) = fields.get(*name) {

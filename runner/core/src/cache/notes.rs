@@ -29,7 +29,8 @@ impl Store {
     pub(crate) fn memo(&self, key: &Digest) -> Kept<Option<Vec<u8>>> {
         let found = self.read(|read| {
             let mut select = read.prepare_cached("SELECT value, proof FROM memos WHERE key = ?1")?;
-            let row = select.query_row([key.as_bytes()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)));
+            let row =
+                select.query_row([key.as_bytes()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)));
             row.optional()
         })?;
         match found {

@@ -25,7 +25,9 @@ pub const STORE_FOLDER: &str = ".sentinel";
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Locks do not work there.
-    #[error("the store `{path}` lies on a network file system ({kind}), whose locks cannot be trusted; choose a local folder with `--store`")]
+    #[error(
+        "the store `{path}` lies on a network file system ({kind}), whose locks cannot be trusted; choose a local folder with `--store`"
+    )]
     Network {
         /// The store.
         path: PathBuf,
@@ -47,7 +49,9 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The index itself is broken.
-    #[error("the index of the store `{path}` is damaged: {source}; move the folder away, and everything is computed anew")]
+    #[error(
+        "the index of the store `{path}` is damaged: {source}; move the folder away, and everything is computed anew"
+    )]
     Broken {
         /// The store.
         path: PathBuf,
@@ -175,7 +179,8 @@ impl Store {
     pub(crate) fn units(&self, keys: &[Digest]) -> Kept<Vec<Option<Entry>>> {
         let (found, damaged) = self.read(|read| {
             let mut damaged = Vec::new();
-            let found = keys.iter().map(|key| look_up(read, key, &mut damaged)).collect::<rusqlite::Result<Vec<_>>>()?;
+            let found =
+                keys.iter().map(|key| look_up(read, key, &mut damaged)).collect::<rusqlite::Result<Vec<_>>>()?;
             Ok((found, damaged))
         })?;
         if !damaged.is_empty() {
@@ -201,7 +206,9 @@ impl Store {
             let mut kept = Vec::with_capacity(results.len());
             for (key, entry) in results {
                 if again {
-                    write.prepare_cached("DELETE FROM units WHERE key = ?1 AND fault = 1")?.execute([key.as_bytes()])?;
+                    write
+                        .prepare_cached("DELETE FROM units WHERE key = ?1 AND fault = 1")?
+                        .execute([key.as_bytes()])?;
                 }
                 let first = self.insert(write, fingerprint, &key, &entry)?;
                 hold(write, &key, blobs)?;
@@ -212,7 +219,13 @@ impl Store {
         })
     }
 
-    pub(super) fn insert(&self, write: &Transaction<'_>, fingerprint: i64, key: &Digest, entry: &Entry) -> rusqlite::Result<bool> {
+    pub(super) fn insert(
+        &self,
+        write: &Transaction<'_>,
+        fingerprint: i64,
+        key: &Digest,
+        entry: &Entry,
+    ) -> rusqlite::Result<bool> {
         let payload = entry.encode();
         let is_fault = matches!(entry, Entry::Fault(_));
         let proof = proof(key, is_fault, &payload);
@@ -259,7 +272,6 @@ impl Store {
         known.insert(fingerprint.digest, id);
         Ok(id)
     }
-
 }
 
 fn look_up(read: &Transaction<'_>, key: &Digest, damaged: &mut Vec<i64>) -> rusqlite::Result<Option<Entry>> {

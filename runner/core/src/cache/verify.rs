@@ -48,7 +48,8 @@ impl Store {
             verified.entries_damaged += damaged;
         }
         for (digest, _) in self.blobs.list().map_err(|source| self.of_io(source))? {
-            let found = std::fs::File::open(self.blobs.path(&digest)).and_then(|file| blobs::digest_of(file, |_| Ok(())));
+            let found =
+                std::fs::File::open(self.blobs.path(&digest)).and_then(|file| blobs::digest_of(file, |_| Ok(())));
             match found {
                 Ok((found, _)) if found == digest => verified.blobs += 1,
                 _ => {

@@ -19,7 +19,8 @@ impl Store {
     pub(crate) fn whole(&self, key: &Digest) -> Kept<Option<Vec<Artifact>>> {
         let row = self.read(|read| {
             let select = "SELECT outputs, proof FROM wholes WHERE key = ?1";
-            let row = read.query_row(select, [key.as_bytes()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)));
+            let row = read
+                .query_row(select, [key.as_bytes()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)));
             row.optional()
         })?;
         let Some((outputs, found)) = row else { return Ok(None) };
@@ -75,7 +76,8 @@ impl Store {
                 self.insert(write, fingerprint, &content_key(&rows_digest(rows)), &entry)?;
             }
             hold(write, key, blobs)?;
-            let insert = "INSERT OR IGNORE INTO wholes (key, fingerprint, platform, outputs, proof) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let insert =
+                "INSERT OR IGNORE INTO wholes (key, fingerprint, platform, outputs, proof) VALUES (?1, ?2, ?3, ?4, ?5)";
             let proof = proof(key, false, &encoded);
             write.execute(insert, params![key.as_bytes(), fingerprint, self.platform, encoded, proof.as_bytes()])
         })?;

@@ -64,10 +64,10 @@ pub fn html(model: &ReportModel, blob: &dyn Fn(Digest) -> Option<Vec<u8>>) -> St
         let drawn = el("div").with(scroll.attr("aria-label", "the workflow as a graph").with(drawing)).with(note);
         page.section("graph", "Workflow", drawn);
     }
-    page.section("records", "Records", records::records(&model.run.stages, &anchors(&gathered)));
     for (number, show) in gathered.stages.iter().enumerate() {
         page.stage(number, show, &gathered.groups, &pictures);
     }
+    page.section("records", "Records", records::records(&model.run.stages, &anchors(&gathered)));
     if let Some(told) = frame::left_out(&model.run, &pictures, page.pieces_left_out) {
         page.section("left-out", "Left out", told);
     }
