@@ -5,9 +5,11 @@
 //! 1. [`workflow`]: YAML text becomes a tree that remembers where every value stands, then typed stages;
 //! 2. [`graph`]: stages become a DAG whose edges carry artifact kinds;
 //! 3. [`cache`]: every unit of work gets a key made of everything that can change its result;
-//! 4. [`plan`]: the store says which units are there, and why the others are not;
+//! 4. [`plan`]: the store says which units are there, and [`why`] the others are not;
 //! 5. [`run`]: what is missing is computed, kept, recorded;
 //! 6. [`report`]: a finished run is told.
+//!
+//! [`session`] is the door to all of it: a workflow, its store, and what can be done with them.
 //!
 //! What a stage is, the one trait everything else plugs into, stands in [`stage`].
 
@@ -17,8 +19,12 @@ pub mod diag;
 pub mod digest;
 pub mod graph;
 pub mod job;
+pub mod plan;
 pub mod report;
 pub mod reporter;
+pub mod run;
 pub mod schema;
+pub mod session;
 pub mod stage;
+pub mod why;
 pub mod workflow;

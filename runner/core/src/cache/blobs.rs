@@ -71,7 +71,7 @@ impl Blobs {
         Ok((digest, bytes))
     }
 
-    /// Syncs a finished file and puts it in its place. It can no longer be written to: runs link to it.
+    /// Syncs a finished file and puts it in its place. It can no longer be written to: folders made for engines link to it.
     fn settle(&self, file: &File, aside: &Path, digest: &Digest) -> io::Result<()> {
         file.set_permissions(std::fs::Permissions::from_mode(0o444))?;
         file.sync_all()?;

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -83,7 +82,6 @@ pub struct Store {
     pub(super) platform: i64,
     fingerprints: Mutex<BTreeMap<Digest, i64>>,
     warnings: Mutex<Vec<String>>,
-    damages: AtomicU64,
 }
 
 impl Store {
@@ -111,7 +109,6 @@ impl Store {
             platform: 0,
             fingerprints: Mutex::default(),
             warnings: Mutex::default(),
-            damages: AtomicU64::new(0),
         };
         store.platform = store.write(|write| {
             let name = place::platform();
@@ -129,11 +126,6 @@ impl Store {
     /// Takes the warnings since the last call.
     pub fn warnings(&self) -> Vec<String> {
         std::mem::take(&mut *self.warnings.lock().expect("no holder of the lock panics"))
-    }
-
-    /// Returns how often something was found damaged.
-    pub(crate) fn damages(&self) -> u64 {
-        self.damages.load(Ordering::Relaxed)
     }
 
     pub(crate) fn path(&self, below: &str) -> PathBuf {
@@ -169,7 +161,6 @@ impl Store {
     }
 
     pub(super) fn damaged(&self, what: &str) {
-        self.damages.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(what, "damaged entry removed");
         let warning = format!("{what} in the store `{}` was damaged and is computed anew", self.folder.display());
         self.warnings.lock().expect("no holder of the lock panics").push(warning);

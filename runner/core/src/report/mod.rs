@@ -4,6 +4,7 @@
 //! [`record`] is what is written down of every run, [`model`] what its report is rendered from: [`html`] makes a page of it, [`text`]
 //! the lines a run ends with.
 
+pub(crate) mod collect;
 mod compare;
 pub mod html;
 pub mod model;

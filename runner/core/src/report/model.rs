@@ -1,5 +1,5 @@
 //! What a report shows of one run: the input of its renderers, and of nothing else. It is made from the run's record and from
-//! what the store keeps ([`crate::report::collect`]); how it looks is the renderer's business. Pictures are named by digest;
+//! what the store keeps (`report::collect`); how it looks is the renderer's business. Pictures are named by digest;
 //! the renderer asks for their content as it needs it.
 
 use serde::{Deserialize, Serialize};

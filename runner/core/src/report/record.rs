@@ -64,6 +64,8 @@ pub struct StageRecord {
     pub wall_ms: u64,
     /// Where the keys of its units are listed, for comparison with later runs.
     pub trace: Option<Digest>,
+    /// Of a loop: where the states its records went through are listed.
+    pub states: Option<Digest>,
 }
 
 /// How the work of one stage went.

@@ -189,5 +189,6 @@ fn stage((id, kind, outputs, computed, hits, wall_ms): &Row) -> StageRecord {
         counts,
         wall_ms: *wall_ms,
         trace: None,
+        states: None,
     }
 }

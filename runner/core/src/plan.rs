@@ -1,0 +1,103 @@
+//! What a run would compute, told before it happens. Three answers, all honest: a unit is in the store; it is not, and why; or it
+//! depends on what another stage will give.
+
+use std::fmt;
+
+use crate::cache::store::Store;
+use crate::run::RunError;
+use crate::run::node::Told;
+use crate::run::prepare::PreparedNode;
+use crate::run::schedule::Results;
+use crate::why;
+use crate::workflow::Workflow;
+
+/// What a run would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Every stage that would run, in topological order, those of loop bodies included; loops themselves compute nothing.
+    pub stages: Vec<Planned>,
+    /// Stages that would not, and why.
+    pub skipped: Vec<(String, String)>,
+}
+
+/// What a run would do for one stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// Its id; `loop/stage` in a loop's body.
+    pub id: String,
+    /// Units in the store.
+    pub cached: u64,
+    /// Units that would be computed.
+    pub runs: u64,
+    /// Whether more units follow from what other stages will give.
+    pub undecided: bool,
+    /// Why units would be computed, most telling first.
+    pub because: Vec<String>,
+}
+
+impl Plan {
+    /// Makes a plan of what came of a walk that computed nothing.
+    pub(crate) fn of(
+        workflow: &Workflow,
+        prepared: &[PreparedNode],
+        store: &Store,
+        results: Results,
+    ) -> Result<Self, RunError> {
+        let mut stages = Vec::new();
+        for told in results.iter().flat_map(|(told, _)| told).filter(|told| told.fingerprint.is_some()) {
+            stages.push(planned(workflow, prepared, store, told)?);
+        }
+        let skipped = workflow.skipped.iter().map(|one| (one.id.clone(), one.because.clone())).collect();
+        Ok(Self { stages, skipped })
+    }
+
+    /// Whether a run would compute nothing.
+    pub fn is_all_cached(&self) -> bool {
+        self.stages.iter().all(|stage| stage.runs == 0 && !stage.undecided)
+    }
+}
+
+fn planned(workflow: &Workflow, prepared: &[PreparedNode], store: &Store, told: &Told) -> Result<Planned, RunError> {
+    let runs = told.tally.missed.len() as u64;
+    let because = if runs > 0 { why::because(workflow, prepared, store, told)? } else { Vec::new() };
+    Ok(Planned {
+        id: told.id.clone(),
+        cached: told.tally.counts.hits,
+        runs,
+        undecided: told.tally.undecided > 0,
+        because,
+    })
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.stages.iter().map(|stage| stage.id.chars().count()).max().unwrap_or_default();
+        for stage in &self.stages {
+            writeln!(f, "{:width$}  {}", stage.id, stage.answer())?;
+            for reason in &stage.because {
+                writeln!(f, "{:width$}    because {reason}", "")?;
+            }
+        }
+        for (id, because) in &self.skipped {
+            writeln!(f, "{id:width$}  skipped: {because}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Planned {
+    fn answer(&self) -> String {
+        let cached = if self.cached > 0 { format!(", {} cached", self.cached) } else { String::new() };
+        let undecided = if self.undecided { "; more is decided as it runs" } else { "" };
+        match (self.runs, self.undecided) {
+            (0, false) => format!("cached ({})", units(self.cached)),
+            (0, true) if self.cached == 0 => "decided as what it needs comes: cached where that is the same".into(),
+            (0, true) => format!("{} cached{undecided}", units(self.cached)),
+            (runs, _) => format!("runs {}{cached}{undecided}", units(runs)),
+        }
+    }
+}
+
+fn units(count: u64) -> String {
+    if count == 1 { "1 unit".into() } else { format!("{count} units") }
+}

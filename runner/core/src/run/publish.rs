@@ -1,0 +1,194 @@
+//! Results in their place: `<out>/<workflow>/<stage>/<output>.jsonl` for rows, `<stage>/<output>/…` for files. Everything is
+//! written aside and renamed; what is there already and whole is left alone. Results are copies: whoever edits one edits nothing
+//! of the store.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::RunError;
+use super::node::Told;
+use crate::artifact::{FileEntry, FileSet};
+use crate::cache::blobs::digest_of;
+use crate::cache::files::UserFiles;
+use crate::cache::kept::{Artifact, UnitRef};
+use crate::cache::store::{Store, StoreError};
+use crate::digest::Digest;
+use crate::report::record::RunRecord;
+
+/// The files each output of a node was written to: output name → path below the run's folder → content.
+pub(crate) type Published = BTreeMap<String, BTreeMap<String, FileEntry>>;
+
+/// The record's file.
+pub(crate) const RECORD: &str = "run.json";
+/// The report's file.
+pub(crate) const REPORT: &str = "report.html";
+const LOCK: &str = ".lock";
+
+/// Puts results of one workflow in their place; holds the place for itself.
+pub(crate) struct Publisher {
+    folder: PathBuf,
+    /// Held while this run writes here.
+    _lock: File,
+}
+
+impl Publisher {
+    /// Opens a run's folder, making it if it is not there.
+    pub(crate) fn open(folder: &Path) -> Result<Self, RunError> {
+        let broken = |source| RunError::Output { path: folder.to_owned(), source };
+        std::fs::create_dir_all(folder).map_err(broken)?;
+        let lock = File::create(folder.join(LOCK)).map_err(broken)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let story = format!("another run writes to `{}`; `--out` chooses another place", folder.display());
+                Err(RunError::Unknown(story))
+            }
+            Err(std::fs::TryLockError::Error(source)) => Err(broken(source)),
+        }
+    }
+
+    /// Puts the outputs of a node in their place.
+    pub(crate) fn publish(&self, store: &Store, told: &Told) -> Result<Published, RunError> {
+        let mut published = Published::new();
+        for (port, artifact) in &told.outputs {
+            let place = PathBuf::from(&told.id).join(&port.name);
+            let files = match artifact {
+                None => continue,
+                Some(Artifact::Rows(units)) => self.rows(store, &place.with_extension("jsonl"), units)?,
+                Some(Artifact::Files(files)) => self.files(store, &place, files)?,
+            };
+            published.insert(port.name.clone(), files);
+        }
+        Ok(published)
+    }
+
+    fn rows(&self, store: &Store, place: &Path, units: &[UnitRef]) -> Result<BTreeMap<String, FileEntry>, RunError> {
+        let path = self.folder.join(place);
+        let broken = |source| RunError::Output { path: path.clone(), source };
+        let parent = path.parent().unwrap_or(&self.folder);
+        std::fs::create_dir_all(parent).map_err(broken)?;
+        let aside = tempfile::NamedTempFile::new_in(parent).map_err(broken)?;
+        let mut writer = BufWriter::new(aside);
+        let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
+        for unit in units {
+            for row in store.rows(&unit.rows)?.iter() {
+                for part in [row.as_bytes(), b"\n"] {
+                    writer.write_all(part).map_err(broken)?;
+                    hasher.update(part);
+                    bytes += part.len() as u64;
+                }
+            }
+        }
+        let aside = writer.into_inner().map_err(|error| broken(error.into_error()))?;
+        let digest = Digest::from_bytes(*hasher.finalize().as_bytes());
+        if !is(&path, &digest) {
+            settle(aside, &path).map_err(broken)?;
+        }
+        Ok([(name(place), FileEntry { digest, bytes })].into())
+    }
+
+    fn files(&self, store: &Store, place: &Path, files: &FileSet) -> Result<BTreeMap<String, FileEntry>, RunError> {
+        let path = self.folder.join(place);
+        let broken = |source| RunError::Output { path: path.clone(), source };
+        let listed = files.files.iter().map(|(file, entry)| (name(&place.join(file)), entry.clone())).collect();
+        let is_whole = files.files.iter().all(|(file, entry)| is(&path.join(file), &entry.digest));
+        if is_whole && count_below(&path) == files.files.len() {
+            return Ok(listed);
+        }
+        let parent = path.parent().unwrap_or(&self.folder);
+        std::fs::create_dir_all(parent).map_err(broken)?;
+        let aside = tempfile::Builder::new().prefix(".new-").tempdir_in(parent).map_err(broken)?;
+        for (file, entry) in &files.files {
+            let at = aside.path().join(file);
+            std::fs::create_dir_all(at.parent().unwrap_or(aside.path())).map_err(broken)?;
+            let bytes = store.blob(&entry.digest)?;
+            let bytes = bytes.ok_or_else(|| StoreError::Lost(format!("file {}", entry.digest.short())))?;
+            let mut copy = File::create_new(&at).map_err(broken)?;
+            copy.write_all(&bytes).and_then(|()| copy.sync_all()).map_err(broken)?;
+        }
+        readable(aside.path()).map_err(broken)?;
+        // A folder cannot take another's place in one step; between the two there is none, never half of one.
+        if path.exists() {
+            let old = tempfile::Builder::new().prefix(".old-").tempdir_in(parent).map_err(broken)?;
+            std::fs::rename(&path, old.path().join("was")).map_err(broken)?;
+        }
+        std::fs::rename(aside.keep(), &path).map_err(broken)?;
+        Ok(listed)
+    }
+
+    /// Writes the record and the report, and removes what an earlier run wrote and this one did not.
+    pub(crate) fn finish(&self, record: &RunRecord, report: &str) -> Result<(), RunError> {
+        let earlier = read_record(&self.folder);
+        self.text(REPORT, report)?;
+        self.text(RECORD, &(serde_json::to_string_pretty(record).expect("a record is JSON") + "\n"))?;
+        let now: BTreeMap<&String, &FileEntry> = files_of(record).collect();
+        for (file, entry) in earlier.iter().flat_map(files_of).filter(|(file, _)| !now.contains_key(file)) {
+            let path = self.folder.join(file);
+            // What somebody changed is theirs.
+            if is(&path, &entry.digest) {
+                let _ = std::fs::remove_file(&path);
+                path.ancestors().skip(1).take_while(|above| *above != self.folder).for_each(|above| {
+                    let _ = std::fs::remove_dir(above);
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes one file of the run's folder.
+    pub(crate) fn text(&self, file: &str, text: &str) -> Result<(), RunError> {
+        let path = self.folder.join(file);
+        let write = || {
+            let mut aside = tempfile::NamedTempFile::new_in(&self.folder)?;
+            aside.write_all(text.as_bytes())?;
+            settle(aside, &path)
+        };
+        write().map_err(|source| RunError::Output { path: path.clone(), source })
+    }
+}
+
+/// Whether everything a run wrote is still there and whole.
+pub(crate) fn is_whole(folder: &Path, record: &RunRecord, files: &UserFiles) -> bool {
+    let known = |file: &str| files.digest_anywhere(&folder.join(file)).ok();
+    files_of(record).all(|(file, entry)| known(file) == Some(entry.digest))
+        && folder.join(REPORT).is_file()
+        && read_record(folder).is_some_and(|there| there.digest == record.digest)
+}
+
+/// Returns the record in a run's folder, if there is one this version can read.
+pub(crate) fn read_record(folder: &Path) -> Option<RunRecord> {
+    serde_json::from_slice(&std::fs::read(folder.join(RECORD)).ok()?).ok()
+}
+
+fn files_of(record: &RunRecord) -> impl Iterator<Item = (&String, &FileEntry)> {
+    record.stages.iter().flat_map(|stage| &stage.outputs).flat_map(|output| &output.files)
+}
+
+/// Syncs a finished file and gives it its name.
+fn settle(aside: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    readable(aside.path())?;
+    aside.as_file().sync_all()?;
+    aside.persist(path).map(|_| ()).map_err(|error| error.error)
+}
+
+/// Temporary files are their owner's alone; results are as readable as any file.
+fn readable(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = if path.is_dir() { 0o755 } else { 0o644 };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+fn is(path: &Path, digest: &Digest) -> bool {
+    File::open(path).and_then(|file| digest_of(file, |_| Ok(()))).is_ok_and(|(found, _)| found == *digest)
+}
+
+fn count_below(dir: &Path) -> usize {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| if entry.path().is_dir() { count_below(&entry.path()) } else { 1 }).sum()
+}
+
+fn name(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,331 @@
+//! The door: a workflow with its store, and what can be done with the two. `run`, `plan` and `why` look at the same keys; `report`
+//! and `rows` at what the last run left.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::artifact::Rows;
+use crate::cache::files::UserFiles;
+use crate::cache::kept::{Artifact, encode_trace};
+use crate::cache::store::{STORE_FOLDER, Store, StoreError};
+use crate::digest::Digest;
+use crate::plan::Plan;
+use crate::report::model::ReportModel;
+use crate::report::record::{
+    Counts, InputRecord, OutputRecord, QUARANTINE_TOLD_MAX, RECORD_VERSION, RunRecord, StageRecord,
+};
+use crate::report::{collect, html};
+use crate::reporter::{Event, Reporter, Silent};
+use crate::run::context::{Context, OnMiss};
+use crate::run::node::{STATE, Told};
+use crate::run::prepare::{PreparedNode, prepare, run_digest};
+use crate::run::publish::{Published, Publisher, REPORT, is_whole};
+use crate::run::schedule::{Results, execute};
+use crate::run::{RunError, Stop};
+use crate::why;
+use crate::workflow::{Need, NodeWork, Origin, Registry, Workflow};
+
+/// A workflow with its store.
+pub struct Session {
+    workflow: Arc<Workflow>,
+    prepared: Arc<Vec<PreparedNode>>,
+    store: Arc<Store>,
+    files: Arc<UserFiles>,
+    /// Where this workflow's results appear.
+    folder: PathBuf,
+}
+
+/// How a run is done; nothing of it can change a result but `limit`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RunOptions {
+    /// Lets only so many records out of stages that need none: a pilot, whose units the whole run reuses.
+    pub limit: Option<u64>,
+    /// Ends at the first unit that would have to be computed.
+    pub fail_on_miss: bool,
+    /// Tries units again that were set aside in earlier runs.
+    pub retry_quarantined: bool,
+}
+
+/// A run that came to its end.
+pub struct Finished {
+    /// What ran, and what came of it.
+    pub record: RunRecord,
+    /// What its report shows.
+    pub report: ReportModel,
+    /// Where its results are.
+    pub folder: PathBuf,
+    /// Whether everything was there already.
+    pub nothing_to_do: bool,
+}
+
+/// Returns the store a workflow uses unless another is named.
+pub fn default_store(workflow: &Workflow) -> PathBuf {
+    workflow.roots.own().join(STORE_FOLDER)
+}
+
+impl Session {
+    /// Opens a workflow's store and makes every stage's fingerprint, for which it reads the files they depend on. `out` is the
+    /// folder in which every workflow has a folder of its own.
+    pub fn open(workflow: Workflow, registry: &Registry<'_>, store: &Path, out: &Path) -> Result<Self, RunError> {
+        let store = Arc::new(Store::open(store)?);
+        let files = Arc::new(UserFiles::new(workflow.roots.clone(), store.clone()));
+        let ends = registry.kinds.iter().filter_map(|kind| Some((kind.name, kind.ends_loop?)));
+        let ends: BTreeMap<_, _> = ends.collect();
+        let prepared = prepare(&workflow, &ends, &files).map_err(|(stage, error)| RunError::Stage { stage, error })?;
+        let folder = out.join(&workflow.name);
+        Ok(Self { workflow: Arc::new(workflow), prepared: Arc::new(prepared), store, files, folder })
+    }
+
+    /// Returns the store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns the workflow.
+    pub fn workflow(&self) -> &Workflow {
+        &self.workflow
+    }
+
+    /// Returns where results appear.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Runs the workflow. Blocks until it is done, failed or stopped; SIGINT and SIGTERM ask it to stop.
+    pub fn run(&self, options: &RunOptions, reporter: &Arc<dyn Reporter>, stop: &Stop) -> Result<Finished, RunError> {
+        let began = Instant::now();
+        let digest = run_digest(&self.workflow, &self.prepared, options.limit);
+        if let Some(finished) = self.nothing_to_do(&digest, options)? {
+            reporter.hear(&Event::NothingToDo(&finished.record));
+            return Ok(finished);
+        }
+        let publisher = Arc::new(Publisher::open(&self.folder)?);
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        reporter.hear(&Event::Started { stages: self.workflow.nodes.iter().map(|node| node.id.as_str()).collect() });
+        let on_miss = if options.fail_on_miss { OnMiss::Fail } else { OnMiss::Compute };
+        let context = self.context(options, on_miss, reporter.clone(), stop.clone());
+        let results = execute(&context, &self.prepared, Some(publisher.clone()))?;
+        let mut record = self.record(digest, started, results)?;
+        let report = collect::collect(&self.workflow, &record, &self.store, &self.files)?;
+        record.wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let report = ReportModel { run: record.clone(), ..report };
+        publisher.finish(&record, &self.html(&report))?;
+        self.store.keep_run(&record)?;
+        self.store.keep_report(&digest, &serde_json::to_string(&report).expect("a report is JSON"))?;
+        context.pass_warnings();
+        Ok(Finished { record, report, folder: self.folder.clone(), nothing_to_do: false })
+    }
+
+    /// Answers from one digest if everything is there and whole.
+    fn nothing_to_do(&self, digest: &Digest, options: &RunOptions) -> Result<Option<Finished>, RunError> {
+        let Some(record) = self.store.run_of(&self.workflow.name, digest)? else { return Ok(None) };
+        let again = options.retry_quarantined && record.quarantined() > 0;
+        if again || !is_whole(&self.folder, &record, &self.files) {
+            return Ok(None);
+        }
+        self.files.remember();
+        let report = self.store.report(digest)?.and_then(|text| serde_json::from_str(&text).ok());
+        let Some(report) = report else { return Ok(None) };
+        Ok(Some(Finished { record, report, folder: self.folder.clone(), nothing_to_do: true }))
+    }
+
+    /// Says what a run would compute; computes nothing.
+    pub fn plan(&self, options: &RunOptions) -> Result<Plan, RunError> {
+        let context = self.context(options, OnMiss::Tell, Arc::new(Silent), Stop::default());
+        let results = execute(&context, &self.prepared, None)?;
+        Plan::of(&self.workflow, &self.prepared, &self.store, results)
+    }
+
+    /// Says why a stage, or one record of it, would have to be computed; a line a reason.
+    pub fn why(&self, stage: &str, record: Option<&str>) -> Result<Vec<String>, RunError> {
+        let context = self.context(&RunOptions::default(), OnMiss::Tell, Arc::new(Silent), Stop::default());
+        let results = execute(&context, &self.prepared, None)?;
+        why::why(&self.workflow, &self.prepared, &self.store, results, stage, record)
+    }
+
+    /// Returns the record of this workflow's last run.
+    pub fn last(&self) -> Result<RunRecord, RunError> {
+        let mut runs = self.store.runs(Some(&self.workflow.name), 1)?;
+        runs.pop().ok_or_else(|| RunError::Unknown(format!("`{}` has not run yet", self.workflow.name)))
+    }
+
+    /// Writes the report of the last run again; returns where it is.
+    pub fn report(&self) -> Result<PathBuf, RunError> {
+        let record = self.last()?;
+        let model = self.store.report(&record.digest)?.and_then(|text| serde_json::from_str(&text).ok());
+        let model = model.map_or_else(|| collect::collect(&self.workflow, &record, &self.store, &self.files), Ok)?;
+        Publisher::open(&self.folder)?.text(REPORT, &self.html(&model))?;
+        Ok(self.folder.join(REPORT))
+    }
+
+    fn html(&self, model: &ReportModel) -> String {
+        html::html(model, &|digest| match self.store.blob(&digest) {
+            Ok(Some(bytes)) => Some(bytes),
+            _ => self.files.source(&digest).ok().flatten(),
+        })
+    }
+
+    fn context(&self, options: &RunOptions, on_miss: OnMiss, reporter: Arc<dyn Reporter>, stop: Stop) -> Arc<Context> {
+        Arc::new(Context {
+            workflow: self.workflow.clone(),
+            store: self.store.clone(),
+            files: self.files.clone(),
+            reporter,
+            stop,
+            on_miss,
+            retry_quarantined: options.retry_quarantined,
+            limit: options.limit,
+            device: Mutex::new(()),
+            failed: AtomicBool::new(false),
+            materialised: Mutex::default(),
+        })
+    }
+
+    /// Makes the record of a run; how long it took is filled in at its very end.
+    fn record(&self, digest: Digest, started: u64, results: Results) -> Result<RunRecord, RunError> {
+        let mut flowed: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+        for told in results.iter().flat_map(|(told, _)| told) {
+            for (port, artifact) in &told.outputs {
+                let size = artifact.as_ref().map_or((0, 0), Artifact::size);
+                flowed.insert((told.id.clone(), port.name.clone()), size);
+            }
+            if let Some(states) = &told.states {
+                flowed.insert((told.id.clone(), STATE.into()), states.size());
+            }
+        }
+        let needs = needs_by_id(&self.workflow);
+        let (mut stages, mut quarantine) = (Vec::new(), Vec::new());
+        for (told, published) in results {
+            // Only the node itself is published; its body's stages are in the store.
+            let mut published = Some(published);
+            for mut told in told {
+                let room = QUARANTINE_TOLD_MAX.saturating_sub(quarantine.len());
+                quarantine.extend(told.tally.quarantined.drain(..).take(room));
+                let inputs = inputs(&needs[&told.id], &told.id, &flowed);
+                stages.push(self.stage_record(told, inputs, published.take().unwrap_or_default())?);
+            }
+        }
+        Ok(RunRecord {
+            version: RECORD_VERSION,
+            program: env!("CARGO_PKG_VERSION").into(),
+            workflow: self.workflow.name.clone(),
+            seed: self.workflow.seed,
+            params: self.workflow.params.iter().map(|(name, value)| (name.clone(), value.to_json())).collect(),
+            digest,
+            started,
+            wall_ms: 0,
+            stages,
+            skipped: self.workflow.skipped.iter().map(|one| (one.id.clone(), one.because.clone())).collect(),
+            quarantine,
+        })
+    }
+
+    fn stage_record(
+        &self,
+        told: Told,
+        inputs: Vec<InputRecord>,
+        mut published: Published,
+    ) -> Result<StageRecord, StoreError> {
+        let mut outputs = Vec::new();
+        for (port, artifact) in told.outputs {
+            let Some(artifact) = artifact else { continue };
+            let (records, rows) = artifact.size();
+            outputs.push(OutputRecord {
+                files: published.remove(&port.name).unwrap_or_default(),
+                name: port.name,
+                kind: port.kind.into(),
+                form: port.form,
+                records,
+                rows,
+                content: artifact.digest(),
+                listing: self.store.put_blob(&artifact.encode())?,
+            });
+        }
+        let states = told.states.map(|states| self.store.put_blob(&states.encode())).transpose()?;
+        let trace = told.fingerprint.map(|_| self.store.put_blob(&encode_trace(&told.tally.trace))).transpose()?;
+        let counts: Counts = told.tally.counts;
+        Ok(StageRecord {
+            id: told.id,
+            kind: told.kind,
+            fingerprint: told.fingerprint,
+            inputs,
+            outputs,
+            counts,
+            wall_ms: told.tally.wall_ms,
+            trace,
+            states,
+        })
+    }
+}
+
+fn inputs(needs: &[&Need], id: &str, flowed: &BTreeMap<(String, String), (u64, u64)>) -> Vec<InputRecord> {
+    let needs = needs.iter().filter(|need| !need.slot.is_empty());
+    needs
+        .map(|need| {
+            let from = maker(&need.from, id);
+            let (records, rows) = flowed.get(&from).copied().unwrap_or_default();
+            InputRecord { slot: need.slot.clone(), from, records, rows }
+        })
+        .collect()
+}
+
+/// Returns the needs of every node and body stage, by its full id.
+pub(crate) fn needs_by_id(workflow: &Workflow) -> BTreeMap<String, Vec<&Need>> {
+    let mut needs = BTreeMap::new();
+    for node in &workflow.nodes {
+        needs.insert(node.id.clone(), node.needs.iter().collect());
+        if let NodeWork::Loop(inner) = &node.work {
+            for member in &inner.body {
+                needs.insert(format!("{}/{}", node.id, member.id), member.needs.iter().collect());
+            }
+        }
+    }
+    needs
+}
+
+/// Returns the full id and the output from which the stage `id` reads.
+pub(crate) fn maker(from: &Origin, id: &str) -> (String, String) {
+    match (from, id.split_once('/')) {
+        (Origin::Sibling { node, output }, Some((around, _))) => (format!("{around}/{node}"), output.clone()),
+        (Origin::LoopState, Some((around, _))) => (around.to_owned(), STATE.to_owned()),
+        (Origin::Sibling { node, output } | Origin::Outside { node, output }, _) => (node.clone(), output.clone()),
+        (Origin::LoopState, None) => unreachable!("only a loop's body reads its state"),
+    }
+}
+
+/// Reads the rows of an output of a run back, record by record. `output` is `stage` or `stage.output`.
+pub fn rows<'s>(
+    store: &'s Store,
+    record: &RunRecord,
+    output: &str,
+) -> Result<impl Iterator<Item = Result<Arc<Rows>, StoreError>> + use<'s>, RunError> {
+    let (id, name) = output.split_once('.').map_or((output, None), |(id, name)| (id, Some(name)));
+    let Some(stage) = record.stage(id) else {
+        let names = record.stages.iter().map(|stage| stage.id.as_str());
+        return Err(unknown(&format!("the last run has no stage `{id}`"), id, names));
+    };
+    let found = stage.outputs.iter().find(|output| name.is_none_or(|name| name == output.name));
+    let Some(found) = found else {
+        let name = name.unwrap_or_default();
+        let names = stage.outputs.iter().map(|output| output.name.as_str());
+        return Err(unknown(&format!("`{id}` has no output `{name}`"), name, names));
+    };
+    match collect::listing(store, &found.listing)? {
+        Artifact::Rows(units) => Ok((0..units.len()).map(move |index| store.rows(&units[index].rows))),
+        Artifact::Files(_) => {
+            let files: Vec<&str> = found.files.keys().map(String::as_str).collect();
+            Err(RunError::Unknown(format!("`{id}.{}` is files, not records: {}", found.name, files.join(", "))))
+        }
+    }
+}
+
+/// Says that a name is not known, with the nearest that is.
+pub(crate) fn unknown<'n>(story: &str, name: &str, names: impl Iterator<Item = &'n str>) -> RunError {
+    let names: Vec<&str> = names.collect();
+    let advice = crate::diag::did_you_mean(name, names.iter().copied());
+    let advice = advice.unwrap_or_else(|| format!("there are {}", names.join(", ")));
+    RunError::Unknown(format!("{story}; {advice}"))
+}

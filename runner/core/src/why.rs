@@ -1,0 +1,176 @@
+//! Why units have to be computed: which ingredient of the stage changed, from what to what; or else which records are new, or came
+//! in with other content. What is compared with is what the store keeps that is nearest.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::cache::kept::{Traced, decode_trace};
+use crate::cache::key::Fingerprint;
+use crate::cache::store::Store;
+use crate::digest::Digest;
+use crate::run::RunError;
+use crate::run::node::Told;
+use crate::run::prepare::{Prepared, PreparedNode};
+use crate::run::schedule::Results;
+use crate::session::unknown;
+use crate::workflow::Workflow;
+
+/// Runs looked at for one with the same stage.
+const RUNS_LOOKED_AT: u32 = 50;
+/// Records told by name.
+const NAMES_TOLD: usize = 3;
+/// Characters of a value that are told.
+const VALUE_CHARS: usize = 60;
+
+/// Says why a stage, or one record of it, has to be computed, or that it has not.
+pub(crate) fn why(
+    workflow: &Workflow,
+    prepared: &[PreparedNode],
+    store: &Store,
+    results: Results,
+    stage: &str,
+    record: Option<&str>,
+) -> Result<Vec<String>, RunError> {
+    let mut all: Vec<Told> = results.into_iter().flat_map(|(told, _)| told).collect();
+    let place = all.iter().position(|told| told.id == stage && told.fingerprint.is_some());
+    let Some(place) = place else {
+        let names = all.iter().filter(|told| told.fingerprint.is_some()).map(|told| told.id.as_str());
+        return Err(unknown(&format!("there is no stage `{stage}` that computes"), stage, names));
+    };
+    let mut told = all.swap_remove(place);
+    if let Some(record) = record {
+        let is_known = told.tally.trace.iter().any(|unit| &*unit.id == record);
+        let trace = &told.tally.trace;
+        told.tally.missed.retain(|place| &*trace[*place].id == record);
+        if !is_known {
+            return Ok(vec![format!("`{stage}` is not asked for `{record}` as far as can be said before it runs")]);
+        }
+    }
+    if !told.tally.missed.is_empty() {
+        return because(workflow, prepared, store, &told);
+    }
+    let open = "nothing is missing so far; the rest is decided as what it needs comes";
+    let answer = if told.tally.undecided > 0 { open } else { "nothing has to be computed: all of it is in the store" };
+    Ok(vec![answer.to_owned()])
+}
+
+/// Says why the units of a stage that are not in the store are not.
+pub(crate) fn because(
+    workflow: &Workflow,
+    prepared: &[PreparedNode],
+    store: &Store,
+    told: &Told,
+) -> Result<Vec<String>, RunError> {
+    let stage = find(prepared, &told.id);
+    let Some(stage) = stage else { return Ok(Vec::new()) };
+    let kept = store.fingerprints(&told.kind)?;
+    if kept.iter().any(|kept| kept.digest == stage.fingerprint.digest) {
+        let earlier = earlier_trace(workflow, store, &stage.fingerprint.digest)?;
+        let slots: Vec<&str> = stage.inputs.iter().map(|wire| wire.slot.name).collect();
+        return Ok(of_inputs(told, &earlier, &slots));
+    }
+    let differences = kept.iter().map(|kept| differences(kept, &stage.fingerprint));
+    match differences.min_by_key(Vec::len) {
+        Some(nearest) => Ok(nearest),
+        None => Ok(vec![format!("no stage of kind `{}` has run on this store yet", told.kind)]),
+    }
+}
+
+fn find<'p>(prepared: &'p [PreparedNode], id: &str) -> Option<&'p Prepared> {
+    let mut all = prepared.iter().flat_map(|node| match node {
+        PreparedNode::Stage(stage) => std::slice::from_ref(stage),
+        PreparedNode::Loop { body, .. } => body.as_slice(),
+    });
+    all.find(|stage| stage.id == id).map(AsRef::as_ref)
+}
+
+/// Returns how the units of a stage with this fingerprint were keyed in the last run that had one.
+fn earlier_trace(workflow: &Workflow, store: &Store, fingerprint: &Digest) -> Result<Vec<Traced>, RunError> {
+    let own = store.runs(Some(&workflow.name), RUNS_LOOKED_AT)?;
+    let others = store.runs(None, RUNS_LOOKED_AT)?;
+    let mut stages = own.iter().chain(&others).flat_map(|run| &run.stages);
+    let trace = stages.find(|stage| stage.fingerprint == Some(*fingerprint)).and_then(|stage| stage.trace);
+    let Some(trace) = trace else { return Ok(Vec::new()) };
+    Ok(store.blob(&trace)?.and_then(|bytes| decode_trace(&bytes)).unwrap_or_default())
+}
+
+fn of_inputs(told: &Told, earlier: &[Traced], slots: &[&str]) -> Vec<String> {
+    let known: BTreeMap<(&str, u32), &Traced> = earlier.iter().map(|unit| ((&*unit.id, unit.step), unit)).collect();
+    let mut new: Vec<&str> = Vec::new();
+    let mut changed: BTreeMap<Vec<&str>, Vec<&str>> = BTreeMap::new();
+    let mut gone: Vec<&str> = Vec::new();
+    for unit in told.tally.missed.iter().map(|place| &told.tally.trace[*place]) {
+        let Some(before) = known.get(&(&*unit.id, unit.step)) else {
+            new.push(&unit.id);
+            continue;
+        };
+        let pairs = slots.iter().zip(unit.inputs.iter().zip(&before.inputs));
+        let other: Vec<&str> = pairs.filter(|(_, (now, was))| now != was).map(|(slot, _)| *slot).collect();
+        if other.is_empty() { gone.push(&unit.id) } else { changed.entry(other).or_default().push(&unit.id) }
+    }
+    let mut lines = Vec::new();
+    if !new.is_empty() && earlier.is_empty() {
+        lines.push("an earlier run stopped before these were done, or had other records".to_owned());
+    } else if !new.is_empty() {
+        lines.push(format!("{} new: {}", records_are(new.len()), named(&new)));
+    }
+    for (slots, ids) in changed {
+        let slots = slots.iter().map(|slot| format!("`{slot}`")).collect::<Vec<_>>().join(" and ");
+        // A stage that works on everything at once has no record of its own.
+        if ids == [""] {
+            lines.push(format!("{slots} came in with other content than last time"));
+        } else {
+            lines.push(format!("{slots} came in with other content for {}: {}", records(ids.len()), named(&ids)));
+        }
+    }
+    if !gone.is_empty() {
+        lines.push("what was kept of an earlier run was damaged, set aside, or removed".to_owned());
+    }
+    lines
+}
+
+fn records(count: usize) -> String {
+    if count == 1 { "1 record".into() } else { format!("{count} records") }
+}
+
+fn records_are(count: usize) -> String {
+    if count == 1 { "1 record is".into() } else { format!("{count} records are") }
+}
+
+fn named(ids: &[&str]) -> String {
+    let told = ids.iter().take(NAMES_TOLD).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+    if ids.len() > NAMES_TOLD { format!("{told} and {} more", ids.len() - NAMES_TOLD) } else { told }
+}
+
+/// Lists every ingredient that differs between what was kept and what is wanted.
+fn differences(kept: &Fingerprint, wanted: &Fingerprint) -> Vec<String> {
+    let mut lines = Vec::new();
+    compare("", Some(&kept.ingredients), Some(&wanted.ingredients), &mut lines);
+    lines
+}
+
+fn compare(path: &str, was: Option<&Value>, is: Option<&Value>, lines: &mut Vec<String>) {
+    match (was, is) {
+        (Some(was), Some(is)) if was == is => {}
+        (Some(Value::Object(was)), Some(Value::Object(is))) => {
+            let names: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+            for name in names {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                compare(&path, was.get(name), is.get(name), lines);
+            }
+        }
+        (Some(was), Some(is)) => lines.push(format!("`{path}` was {} and is {}", short(was), short(is))),
+        (Some(was), None) => lines.push(format!("`{path}` was {} and is now the default", short(was))),
+        (None, Some(is)) => lines.push(format!("`{path}` was the default and is {}", short(is))),
+        (None, None) => {}
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= VALUE_CHARS {
+        return text;
+    }
+    text.chars().take(VALUE_CHARS).chain("…".chars()).collect()
+}
