@@ -111,6 +111,11 @@ impl ImageProcessor {
         Ok(Self { shortest_edge, crop, rescale: raw.rescale_factor, mean: raw.image_mean, std: raw.image_std })
     }
 
+    /// Returns the side of the pictures it makes, in pixels.
+    pub fn side(&self) -> u32 {
+        self.crop
+    }
+
     /// Decodes, resizes and crops: S × S × 3 bytes, row by row.
     pub fn crop(&self, encoded: &[u8]) -> Result<Vec<u8>, ImageError> {
         let picture = decode(encoded, Transparency::OverWhite)?;

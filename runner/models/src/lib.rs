@@ -2,18 +2,30 @@
 //! trains; training (`sentinel-train`) uses the same forward pass.
 //!
 //! Reading order: [`config`] and [`weights`] (what a checkpoint says), [`layers`] over [`ops`] (the arithmetic),
-//! [`families`] (one file a model).
+//! [`families`] (one file a model), then what is said with it: [`text`] (tokens), `prefix` (what stands before a sentence),
+//! `generate` (sentences drawn after it) with [`sampler`] and [`sentence`], and [`vlm`], the port.
 //!
 //! A model is immutable and shared: a LoRA adapter is an argument of each call ([`layers::Adapter`]), never a switch.
 
+pub mod adapter;
 pub mod config;
 mod error;
 pub mod families;
+mod generate;
 pub mod image;
 pub mod layers;
 pub mod ops;
+mod prefix;
+pub mod sampler;
 pub mod sentence;
 pub mod text;
+pub mod vlm;
 pub mod weights;
 
 pub use error::ModelError;
+
+/// What computes, with its version, device class and number type: enters the keys of everything models do.
+pub const ENGINE: &str = "candle 0.11.1 cpu f32";
+
+/// The model families, by `model_type`.
+pub use config::SUPPORTED as FAMILIES;

@@ -83,6 +83,28 @@ impl Llama {
         adapter: Option<&Adapter>,
         mut keep: impl FnMut(KeyValue),
     ) -> Result<Tensor> {
+        self.forward_with(embedded, positions, adapter, |i, q, k, v| {
+            let attended = match past {
+                None => ops::attention(&q, &k, &v, self.config.head_dim, mask)?,
+                Some(past) => {
+                    let (keys, values) = (Tensor::cat(&[&past[i].0, &k], 1)?, Tensor::cat(&[&past[i].1, &v], 1)?);
+                    ops::attention(&q, &keys, &values, self.config.head_dim, mask)?
+                }
+            };
+            keep((k, v));
+            Ok(attended)
+        })
+    }
+
+    /// As [`Self::forward`], with attention left to the caller: `attend(layer, q, k, v)` maps queries (B, T, H·D) and new keys and
+    /// values (B, T, G·D), queries and keys rotated, to (B, T, H·D).
+    pub fn forward_with(
+        &self,
+        embedded: &Tensor,
+        positions: Positions<'_>,
+        adapter: Option<&Adapter>,
+        mut attend: impl FnMut(usize, Tensor, Tensor, Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         let (cos, sin) = match positions {
             Positions::From(start) => self.rotary.slice(start, embedded.dim(1)?)?,
             Positions::Given(positions) => self.rotary.gather(positions)?,
@@ -94,15 +116,7 @@ impl Llama {
             let normed = layer.input_norm.forward(&x)?;
             let q = ops::rope(&linear(0, &normed)?, &cos, &sin)?;
             let k = ops::rope(&linear(1, &normed)?, &cos, &sin)?;
-            let v = linear(2, &normed)?;
-            let attended = match past {
-                None => ops::attention(&q, &k, &v, self.config.head_dim, mask)?,
-                Some(past) => {
-                    let (keys, values) = (Tensor::cat(&[&past[i].0, &k], 1)?, Tensor::cat(&[&past[i].1, &v], 1)?);
-                    ops::attention(&q, &keys, &values, self.config.head_dim, mask)?
-                }
-            };
-            keep((k, v));
+            let attended = attend(i, q, k, linear(2, &normed)?)?;
             x = (x + linear(3, &attended)?)?;
             let normed = layer.post_norm.forward(&x)?;
             let inner = ops::silu_mul(&linear(4, &normed)?, &linear(5, &normed)?)?;

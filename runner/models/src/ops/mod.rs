@@ -11,6 +11,7 @@ mod logp;
 mod norm;
 mod pointwise;
 mod rope;
+mod shared;
 
 pub use attention::attention;
 pub use linear::linear;
@@ -18,3 +19,4 @@ pub use logp::{log_sigmoid, token_logp};
 pub use norm::{layer_norm, rms_norm};
 pub use pointwise::{activate, silu_mul};
 pub use rope::rope;
+pub use shared::{Span, attend_shared};
