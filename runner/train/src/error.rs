@@ -24,6 +24,9 @@ pub enum TrainError {
         /// What failed.
         message: String,
     },
+    /// The outside world failed; it may pass.
+    #[error("{0}")]
+    World(String),
     /// A row that cannot be trained on.
     #[error("{0}")]
     Row(String),

@@ -67,6 +67,24 @@ impl LoraVars {
         Ok(Self { vars, shape, layers: config.layers })
     }
 
+    /// Makes variables from an adapter, which must have this shape on every linear.
+    pub fn from(adapter: &Adapter, config: &LlamaConfig, shape: Shape) -> Result<Self, TrainError> {
+        let mut values = BTreeMap::new();
+        for layer in 0..config.layers {
+            for (number, target) in TARGETS.iter().enumerate() {
+                let Some(LowRank { a, b, scale }) = adapter.of(layer, number) else { continue };
+                if *scale != shape.alpha / shape.rank as f64 {
+                    let wanted = shape.alpha / shape.rank as f64;
+                    let message = format!("the adapter to start from is scaled by {scale}, alpha / rank is {wanted}");
+                    return Err(TrainError::Row(message));
+                }
+                values.insert(name(layer, target, "lora_A"), a.clone());
+                values.insert(name(layer, target, "lora_B"), b.clone());
+            }
+        }
+        Self::of(&values, config, shape)
+    }
+
     /// Returns the adapter as the model takes it; gradients reach the variables through it.
     pub fn adapter(&self) -> Adapter {
         let low = |layer, target| LowRank {

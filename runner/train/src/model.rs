@@ -26,6 +26,20 @@ pub fn write(dir: &Path, vars: &BTreeMap<String, Var>, half: bool) -> Result<(),
         .map_err(|error| TrainError::File { path, message: error.to_string() })
 }
 
+/// Copies what belongs to a model beside its weights: configuration, tokenizer and processor files.
+pub fn copy_rest(from: &Path, to: &Path) -> Result<(), TrainError> {
+    let fail = |error: std::io::Error| TrainError::File { path: from.to_owned(), message: error.to_string() };
+    for entry in std::fs::read_dir(from).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        let is_rest = path.extension().is_some_and(|ending| ending == "json" || ending == "jinja" || ending == "model");
+        let name = path.file_name().unwrap_or_default();
+        if is_rest && path.is_file() && name != "model.safetensors.index.json" {
+            std::fs::copy(&path, to.join(name)).map_err(fail)?;
+        }
+    }
+    Ok(())
+}
+
 /// Returns the published name of a canonical one.
 fn published(name: &str) -> String {
     let rules = [

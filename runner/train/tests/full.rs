@@ -115,7 +115,7 @@ impl Fixture {
             readings.push([reading.loss, reading.gradient_norm]);
             match stop {
                 Some((step, dir)) if step == moments.steps => {
-                    checkpoint::save(dir, vars, moments)?;
+                    checkpoint::save(dir, vars, moments, &[])?;
                     Err(TrainError::Cancelled)
                 }
                 _ => Ok(()),
@@ -171,7 +171,7 @@ fn continuing_from_a_checkpoint_gives_the_same_bits() {
         assert!(checkpoint::load(dir.path(), &vars).unwrap().is_none());
         f.run(&model, &vars, &mut Moments::zero(&vars).unwrap(), Some((stop, dir.path())));
         let (model, vars) = trained_model();
-        let mut moments = checkpoint::load(dir.path(), &vars).unwrap().unwrap();
+        let mut moments = checkpoint::load(dir.path(), &vars).unwrap().unwrap().moments;
         assert_eq!(moments.steps, stop);
         f.run(&model, &vars, &mut moments, None);
         assert!(bits(&vars) == whole, "stopped after {stop} steps");

@@ -14,6 +14,7 @@ use sentinel_train::fit::Fit;
 use sentinel_train::lora::{LoraVars, Shape};
 use sentinel_train::losses::c_dpo;
 use sentinel_train::optimizer::{AdamW, Moments, gradients};
+use sentinel_train::pairs::{PairIds, pair_logps};
 use sentinel_train::rows::{Row, row_logps};
 use sentinel_train::schedule::Cosine;
 use serde::Deserialize;
@@ -106,6 +107,34 @@ fn log_probabilities_with_and_without_the_adapter_agree() {
     let policy = row_logps(&f.model, &f.features, &f.rows, Some(&f.lora().adapter())).unwrap();
     assert!(relative(&policy, &f.tensors["policy"]) < 1e-5);
     assert!(relative(&policy, &reference) > 1e-3, "the adapter changes nothing");
+}
+
+#[test]
+fn a_shared_prefix_gives_the_same_loss_and_gradients() {
+    let f = load();
+    let pair = |k: usize| {
+        let (chosen, rejected) = (&f.rows[k], &f.rows[k + 2]);
+        let (start, end) = (chosen.learnt.start, chosen.learnt.end);
+        assert_eq!(chosen.ids[..start], rejected.ids[..rejected.learnt.start]);
+        PairIds {
+            prefix: chosen.ids[..start].to_vec(),
+            image_at: chosen.image_at,
+            chosen: chosen.ids[start..end].to_vec(),
+            rejected: rejected.ids[rejected.learnt.clone()].to_vec(),
+        }
+    };
+    let (pairs, lora) = ([pair(0), pair(1)], f.lora());
+    let features = f.features.narrow(0, 0, 2).unwrap();
+    let (chosen, rejected) = pair_logps(&f.model, &features, &pairs, Some(&lora.adapter())).unwrap();
+    assert!(relative(&Tensor::cat(&[&chosen, &rejected], 0).unwrap(), &f.tensors["policy"]) < 1e-5);
+    let half = |at| f.tensors["reference"].narrow(0, at, 2).unwrap();
+    let loss = c_dpo(&chosen, &rejected, &half(0), &half(2), f.settings.beta).unwrap().loss;
+    let value = f64::from(loss.to_scalar::<f32>().unwrap());
+    assert!((value / f.settings.losses[0] - 1.0).abs() < 1e-5, "loss {value} is not {}", f.settings.losses[0]);
+    for (name, gradient) in &gradients(&lora.vars, &loss.backward().unwrap()) {
+        let difference = relative(gradient, &f.tensors[&format!("gradient.{name}")]);
+        assert!(difference < 1e-4, "`{name}` differs by {difference:e}");
+    }
 }
 
 #[test]
