@@ -1,1 +1,70 @@
-//! Placeholder.
+//! Plugins in a sandbox: WebAssembly components on wasmtime, behind the ports `Extractor`, `Filter` and `Converter`. A plugin imports
+//! nothing, so it has no file, no network, no clock, no randomness; every call runs in a fresh instance with its own fuel and
+//! memory, so what it says of a record depends on that record alone, and on no machine's speed.
+//!
+//! Reading order: [`manifest`] (what a plugin says of itself; nothing is run), [`sandbox`] (compiling, limits, one call),
+//! `worlds` (one file a world: what crosses the border).
+
+mod error;
+pub mod manifest;
+pub mod sandbox;
+mod worlds;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sentinel_core::workflow::{Manifest, PluginManifests};
+use sentinel_domain::ports::{Converter, EngineError, Extractor, Filter, FilterScope, PluginSpec};
+
+pub use error::PluginError;
+use sandbox::Sandbox;
+pub use sandbox::{ENGINE, Limits};
+
+/// What a plugin can implement, sorted.
+pub const WORLDS: &[&str] = &["converter", "extractor", "filter"];
+
+/// Opens plugins; the same content is compiled once.
+pub struct PluginHost {
+    sandbox: Arc<Sandbox>,
+}
+
+impl PluginHost {
+    /// Makes a host whose plugins have these limits.
+    pub fn new(limits: Limits) -> Result<Self, PluginError> {
+        Ok(Self { sandbox: Arc::new(Sandbox::new(limits)?) })
+    }
+
+    /// Opens an extractor.
+    pub fn extractor(&self, plugin: &PluginSpec) -> Result<Arc<dyn Extractor>, EngineError> {
+        Ok(Arc::new(worlds::extractor::Plugin::open(&self.sandbox, plugin)?))
+    }
+
+    /// Opens a filter.
+    pub fn filter(&self, plugin: &PluginSpec) -> Result<Arc<dyn Filter>, EngineError> {
+        Ok(Arc::new(worlds::filter::Plugin::open(&self.sandbox, plugin)?))
+    }
+
+    /// Opens a converter.
+    pub fn converter(&self, plugin: &PluginSpec) -> Result<Arc<dyn Converter>, EngineError> {
+        Ok(Arc::new(worlds::converter::Plugin::open(&self.sandbox, plugin)?))
+    }
+}
+
+/// Returns over what a filter decides, as its manifest says.
+pub fn filter_scope(plugin: &PluginSpec) -> Result<FilterScope, EngineError> {
+    let manifest = manifest::read(&plugin.path)?;
+    Ok(match manifest.scope {
+        Some(manifest::Scope::Whole) => FilterScope::Whole,
+        Some(manifest::Scope::Unit) | None => FilterScope::Unit,
+    })
+}
+
+/// Reads manifests for the runner.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manifests;
+
+impl PluginManifests for Manifests {
+    fn manifest(&self, path: &Path) -> Result<Manifest, String> {
+        manifest::read(path).map(Manifest::from).map_err(|error| error.to_string())
+    }
+}

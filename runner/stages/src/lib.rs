@@ -23,6 +23,7 @@ mod filter;
 mod gallery;
 mod judge;
 mod kind;
+#[path = "../../../plugins/bundled/coco-objects/src/lexicon.rs"]
 mod lexicon;
 mod metrics;
 mod models;
