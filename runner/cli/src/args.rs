@@ -1,0 +1,203 @@
+//! The command line. One variant a command; what a command does stands in `commands/<name>.rs`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sentinel_core::diag::render;
+use sentinel_core::workflow::declared_params;
+
+use crate::exit::{Exit, HELP};
+use crate::printer;
+
+/// Runs declarative workflows that cure vision-language models of object hallucination.
+#[derive(Parser)]
+#[command(name = "sentinel", version, after_help = HELP, max_term_width = 110, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    /// Tells more on standard error: -v for what happens, -vv for why. `SENTINEL_LOG` takes a tracing filter.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands, in the order of `--help`.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Runs a workflow: what is in the store is not computed again.
+    #[command(after_help = "Example: sentinel run workflows/quickstart.yaml --set scenes=100")]
+    Run(RunArgs),
+    /// Says what a run would compute and why, and computes nothing.
+    Plan(PlanArgs),
+    /// Says why a stage, or one record of it, has to run: which ingredient changed, from what to what.
+    Why {
+        #[command(flatten)]
+        workflow: WorkflowArgs,
+        /// The stage; `loop/stage` in a loop's body.
+        stage: String,
+        /// One record's id.
+        record: Option<String>,
+    },
+    /// Checks a workflow and names every mistake with its place.
+    Validate {
+        #[command(flatten)]
+        workflow: WorkflowArgs,
+        /// How mistakes are printed.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Draws a workflow's graph.
+    Graph {
+        #[command(flatten)]
+        workflow: WorkflowArgs,
+        /// The drawing's language.
+        #[arg(long, value_enum, default_value_t)]
+        format: Drawing,
+    },
+    /// Lists what a workflow may name: stages, models, record kinds, detector families, losses.
+    List,
+    /// Prints a JSON Schema: of a workflow file, or of a record kind.
+    Schema {
+        /// A record kind, for example `pairs`; a workflow file by default.
+        kind: Option<String>,
+    },
+    /// Prints the records of a stage of the last run, one JSON object a line.
+    #[command(after_help = "Example: sentinel cat workflows/quickstart.yaml bootstrap.pairs | head -3")]
+    Cat {
+        #[command(flatten)]
+        workflow: WorkflowArgs,
+        /// `stage` or `stage.output`.
+        output: String,
+    },
+    /// Lists the runs of this store, the last first.
+    Runs {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Writes the report of the last run again and prints its path.
+    Report {
+        #[command(flatten)]
+        workflow: WorkflowArgs,
+    },
+    /// Tells how large the store is, or checks every entry.
+    Cache {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Reads everything and checks it against its digest.
+        #[arg(long)]
+        verify: bool,
+    },
+    /// Says what this machine offers: ONNX Runtime, threads, the store.
+    Doctor {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+}
+
+/// Which workflow, with which parameters, on which store.
+#[derive(Args, Clone)]
+pub(crate) struct WorkflowArgs {
+    /// The workflow file.
+    pub(crate) workflow: PathBuf,
+    /// Sets a parameter of the workflow.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Reads parameters from a YAML file; `--set` wins over it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) params: Vec<PathBuf>,
+    /// A further folder the workflow may read.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) root: Vec<PathBuf>,
+    /// Where results appear; a folder a workflow name.
+    #[arg(long, value_name = "FOLDER", default_value = "runs")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// Which store.
+#[derive(Args, Clone)]
+pub(crate) struct StoreArgs {
+    /// Where everything computed is kept; by default `.sentinel` beside the repository's root.
+    #[arg(long, value_name = "FOLDER", env = "SENTINEL_STORE")]
+    pub(crate) store: Option<PathBuf>,
+}
+
+/// Arguments of `run`.
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) workflow: WorkflowArgs,
+    /// A pilot: lets only so many records out of `read` and `scenes`; the whole run reuses what it computes.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Tries quarantined records again.
+    #[arg(long)]
+    pub(crate) retry_quarantined: bool,
+    /// Fails at once when anything would have to be computed.
+    #[arg(long)]
+    pub(crate) fail_on_miss: bool,
+}
+
+/// Arguments of `plan`.
+#[derive(Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) workflow: WorkflowArgs,
+    /// Plans a pilot, as `run --limit` would do it.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Ends with code 5 when anything would have to be computed.
+    #[arg(long)]
+    pub(crate) fail_on_miss: bool,
+}
+
+/// How mistakes are printed.
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// With the source underlined.
+    #[default]
+    Human,
+    /// As one JSON document.
+    Json,
+    /// As GitHub workflow annotations.
+    Github,
+}
+
+/// A drawing's language.
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Drawing {
+    /// Indented text.
+    #[default]
+    Text,
+    /// Mermaid.
+    Mermaid,
+    /// Graphviz.
+    Dot,
+}
+
+/// Parses the command line; help goes to standard output, mistakes to standard error.
+pub(crate) fn parse() -> Result<Arguments, Exit> {
+    Arguments::try_parse().map_err(|error| {
+        let exit = if error.use_stderr() { Exit::Wrong } else { Exit::Done };
+        // Nothing can be told when the terminal itself is gone.
+        let _ = error.print();
+        if error.kind() == clap::error::ErrorKind::DisplayHelp {
+            let _ = printer::data(&parameters(std::env::args_os().skip(1)));
+        }
+        exit
+    })
+}
+
+/// Lists the parameters of the first workflow file a call for help names: `sentinel run w.yaml --help`.
+fn parameters(mut words: impl Iterator<Item = OsString>) -> String {
+    let is_workflow = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+    let Some(path) = words.by_ref().map(PathBuf::from).find(is_workflow) else { return String::new() };
+    let here = std::env::current_dir().unwrap_or_default();
+    let declared = match declared_params(&path, &here) {
+        Ok(declared) => declared,
+        Err(found) => return format!("\n{}\n", render::human(&found, false)),
+    };
+    let lines = declared.iter().map(|param| format!("  {:<20} {} ({})\n", param.name, param.help, param.takes()));
+    format!("\nParameters of {} (--set NAME=VALUE):\n{}", path.display(), lines.collect::<String>())
+}

@@ -1,0 +1,19 @@
+//! `graph`: a workflow drawn.
+
+use sentinel_core::graph::draw;
+
+use super::{Desk, Told, load, refuse};
+use crate::args::{Drawing, WorkflowArgs};
+use crate::exit::Exit;
+use crate::printer;
+
+pub(super) fn run(desk: &Desk, args: &WorkflowArgs, drawing: Drawing) -> Told {
+    let workflow = load(desk, args).map_err(|found| refuse(&found))?;
+    // A closed pipe is the reader's wish.
+    let _ = printer::data(&match drawing {
+        Drawing::Text => draw::text(&workflow),
+        Drawing::Mermaid => draw::mermaid(&workflow),
+        Drawing::Dot => draw::dot(&workflow),
+    });
+    Ok(Exit::Done)
+}

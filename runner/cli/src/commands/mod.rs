@@ -1,0 +1,160 @@
+//! What each command does, a file each; the way they share stands here: a workflow is loaded and its mistakes are told, a session
+//! is opened, an error becomes a message and an exit code.
+
+mod cache;
+mod cat;
+mod doctor;
+mod graph;
+mod list;
+mod plan;
+mod report;
+mod run;
+mod runs;
+mod schema;
+mod validate;
+mod why;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sentinel_core::cache::store::{STORE_FOLDER, Store};
+use sentinel_core::diag::{Diagnostics, render};
+use sentinel_core::run::{Ending, RunError};
+use sentinel_core::session::{Session, default_store};
+use sentinel_core::workflow::params::Given;
+use sentinel_core::workflow::paths::Roots;
+use sentinel_core::workflow::{Registry, Settings, Workflow};
+use sentinel_domain::ports::Engines;
+use sentinel_plugin_host::Manifests;
+
+use crate::args::{Arguments, Command, StoreArgs, WorkflowArgs};
+use crate::engines::NativeEngines;
+use crate::exit::Exit;
+use crate::printer;
+
+/// What every command has at hand.
+struct Desk {
+    engines: Arc<dyn Engines>,
+    manifests: Manifests,
+}
+
+impl Desk {
+    fn registry(&self) -> Registry<'_> {
+        sentinel_stages::registry(&self.engines, &self.manifests)
+    }
+}
+
+/// Does what the command line asks for.
+pub(crate) fn dispatch(arguments: Arguments) -> Exit {
+    let desk = Desk { engines: Arc::new(NativeEngines::new()), manifests: Manifests };
+    let done = match &arguments.command {
+        Command::Run(args) => run::run(&desk, args),
+        Command::Plan(args) => plan::run(&desk, args),
+        Command::Why { workflow, stage, record } => why::run(&desk, workflow, stage, record.as_deref()),
+        Command::Validate { workflow, format } => Ok(validate::run(&desk, workflow, *format)),
+        Command::Graph { workflow, format } => graph::run(&desk, workflow, *format),
+        Command::List => Ok(list::run(&desk)),
+        Command::Schema { kind } => Ok(schema::run(&desk, kind.as_deref())),
+        Command::Cat { workflow, output } => cat::run(&desk, workflow, output),
+        Command::Runs { store } => runs::run(store),
+        Command::Report { workflow } => report::run(&desk, workflow),
+        Command::Cache { store, verify } => cache::run(store, *verify),
+        Command::Doctor { store } => Ok(doctor::run(&desk, store.store.as_deref())),
+    };
+    done.unwrap_or_else(|exit| exit)
+}
+
+/// What a command returns: how it ended, with an `Err` for an end that has been told already.
+type Told = Result<Exit, Exit>;
+
+/// Loads a workflow; every mistake is told.
+fn load(desk: &Desk, args: &WorkflowArgs) -> Result<Workflow, Diagnostics> {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let given = Given { set: args.set.clone(), files: args.params.clone(), folder: folder.clone() };
+    let roots = args.root.iter().map(|root| folder.join(root)).collect();
+    sentinel_core::workflow::load(&args.workflow, &desk.registry(), &Settings { given, roots })
+}
+
+/// Loads a workflow and opens its session, for commands that need its files.
+fn open(desk: &Desk, args: &WorkflowArgs) -> Result<Session, Exit> {
+    let workflow = load(desk, args).map_err(|found| refuse(&found))?;
+    let missing = workflow.missing_paths();
+    if missing.has_errors() {
+        return Err(refuse(&missing));
+    }
+    if !workflow.warnings.is_empty() {
+        let warnings = Diagnostics { list: workflow.warnings.clone(), omitted: 0 };
+        printer::say(&render::human(&warnings, printer::colour()));
+    }
+    let store = args.store.store.clone().unwrap_or_else(|| default_store(&workflow));
+    Session::open(workflow, &desk.registry(), &store, &args.out).map_err(|error| fail(&error))
+}
+
+/// Opens a store no workflow is named for: the given one, or that of the repository around the working directory.
+fn open_store(args: &StoreArgs) -> Result<Store, Exit> {
+    let folder = args.store.clone().unwrap_or_else(nearest_store);
+    if !folder.exists() {
+        printer::say(&format!("error: there is no store at `{}`", folder.display()));
+        printer::say("hint: `--store` names another; the first `sentinel run` makes one");
+        return Err(Exit::Wrong);
+    }
+    Store::open(&folder).map_err(|error| fail(&error.into()))
+}
+
+fn nearest_store() -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    Roots::of(&here, &[]).own().join(STORE_FOLDER)
+}
+
+/// Tells what is wrong with a workflow.
+fn refuse(found: &Diagnostics) -> Exit {
+    printer::say(&render::human(found, printer::colour()));
+    Exit::Wrong
+}
+
+/// Tells an error with what caused it and what to do about it.
+fn fail(error: &RunError) -> Exit {
+    printer::say(&format!("error: {error}"));
+    if let Some(hint) = hint(error) {
+        printer::say(&format!("hint: {hint}"));
+    }
+    match error {
+        RunError::Unknown(_) => Exit::Wrong,
+        error => ended(error.ending()),
+    }
+}
+
+fn ended(ending: Ending) -> Exit {
+    match ending {
+        Ending::Done => Exit::Done,
+        Ending::Quarantined => Exit::Quarantined,
+        Ending::Failed => Exit::Failed,
+        Ending::Interrupted => Exit::Interrupted,
+        Ending::Missed => Exit::Missing,
+        Ending::Bug => Exit::Bug,
+    }
+}
+
+fn hint(error: &RunError) -> Option<&'static str> {
+    match error {
+        RunError::Stage { .. } if error.ending() == Ending::Bug => {
+            Some("this is a mistake in sentinel itself; please report it with the output of `sentinel doctor`")
+        }
+        RunError::Stage { .. } | RunError::Output { .. } => {
+            Some("what was done is kept; run again when this is mended")
+        }
+        RunError::Fault(_) => Some("`on_error: quarantine` sets such records aside and goes on"),
+        RunError::Quarantine { .. } => {
+            Some("`sentinel run --retry-quarantined` tries them again; mend or remove the records named above")
+        }
+        RunError::Miss { .. } => Some("`sentinel why` says what changed"),
+        RunError::Interrupted | RunError::Aborted => Some("run the same command again to go on"),
+        RunError::Store(_) | RunError::Unknown(_) => None,
+    }
+}
+
+/// Returns a path as people read it: relative to the working directory where that is shorter.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
+}

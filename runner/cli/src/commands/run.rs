@@ -1,0 +1,37 @@
+//! `run`: a workflow, computed as far as it is not in the store.
+
+use std::sync::Arc;
+
+use sentinel_core::report::text;
+use sentinel_core::reporter::Reporter;
+use sentinel_core::run::Stop;
+use sentinel_core::session::RunOptions;
+
+use super::{Desk, Told, fail, open, shown};
+use crate::args::RunArgs;
+use crate::exit::Exit;
+use crate::printer;
+use crate::progress::Progress;
+
+pub(super) fn run(desk: &Desk, args: &RunArgs) -> Told {
+    let session = open(desk, &args.workflow)?;
+    let options =
+        RunOptions { limit: args.limit, fail_on_miss: args.fail_on_miss, retry_quarantined: args.retry_quarantined };
+    if let Some(advice) = sentinel_detect::search().advice().filter(|_| uses_detectors(&session)) {
+        printer::say(&format!("note: {advice}"));
+    }
+    let reporter: Arc<dyn Reporter> = Arc::new(Progress::new());
+    let finished = session.run(&options, &reporter, &Stop::default()).map_err(|error| fail(&error))?;
+    let places = [
+        ("results", shown(&finished.folder)),
+        ("report", shown(&finished.folder.join("report.html"))),
+        ("store", shown(session.store().folder())),
+    ];
+    let head = if finished.nothing_to_do { "nothing to do: everything is there and whole\n\n" } else { "\n" };
+    printer::say(&format!("{head}{}", text::text(&finished.report, &places).trim_end()));
+    Ok(if finished.record.quarantined() > 0 { Exit::Quarantined } else { Exit::Done })
+}
+
+fn uses_detectors(session: &sentinel_core::session::Session) -> bool {
+    session.workflow().assets.values().any(|entry| entry.asset.kind == "detector")
+}

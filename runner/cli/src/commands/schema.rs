@@ -1,0 +1,31 @@
+//! `schema`: the JSON Schema of a workflow file or of a record.
+
+use sentinel_core::diag::did_you_mean;
+use sentinel_core::schema;
+
+use super::Desk;
+use crate::exit::Exit;
+use crate::printer;
+
+pub(super) fn run(desk: &Desk, kind: Option<&str>) -> Exit {
+    let registry = desk.registry();
+    let found = match kind {
+        None => Some(schema::workflow(&registry)),
+        Some(name) => registry.kind(name).and_then(schema::record),
+    };
+    match (found, kind) {
+        (Some(schema), _) => {
+            let _ = printer::data(&format!("{schema:#}\n"));
+            Exit::Done
+        }
+        (None, kind) => {
+            let name = kind.unwrap_or_default();
+            printer::say(&format!("error: there is no record kind `{name}`"));
+            let rows = registry.kinds.iter().filter(|kind| kind.schema.is_some()).map(|kind| kind.name);
+            if let Some(advice) = did_you_mean(name, rows) {
+                printer::say(&format!("hint: {advice}"));
+            }
+            Exit::Wrong
+        }
+    }
+}

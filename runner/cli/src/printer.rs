@@ -1,0 +1,36 @@
+//! The two streams: data goes to standard output, everything else to standard error. Nothing else in the program prints.
+
+use std::io::{IsTerminal, Write, stderr, stdout};
+
+use tracing_subscriber::EnvFilter;
+
+/// Writes data. It fails when the reader is gone, as `head` is after ten lines.
+pub(crate) fn data(text: &str) -> std::io::Result<()> {
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Writes a message.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(stderr().lock(), "{text}");
+}
+
+/// Whether messages may be coloured (<https://no-color.org>).
+pub(crate) fn colour() -> bool {
+    stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Whether somebody watches.
+pub(crate) fn watched() -> bool {
+    stderr().is_terminal()
+}
+
+/// Starts logging to standard error: warnings by default, more with each `-v`, or as `SENTINEL_LOG` says.
+pub(crate) fn log(verbose: u8) {
+    let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
+    let filter =
+        EnvFilter::try_from_env("SENTINEL_LOG").unwrap_or_else(|_| EnvFilter::new(format!("sentinel={level}")));
+    // A second subscriber in one process is a test's doing; the first stays.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(colour()).try_init();
+}
