@@ -11,23 +11,20 @@ use serde_json::json;
 
 use crate::bench::{stage, word_engines};
 
+/// What a text names is read by the bundled extractor's own code and table.
+const LEXICON: &str = "../../../plugins/bundled/coco-objects/src/lexicon.rs";
+const SYNONYMS: &str = "../../../plugins/bundled/coco-objects/synonyms.txt";
+
 /// What a stage's results depend on besides its own file.
 fn parts(name: &str) -> &'static [&'static str] {
     match name {
         "caption" => &["models.rs", "sample.rs"],
         "convert" => &["models.rs", "released.rs"],
-        "detect" => &["lexicon.rs", "models.rs", "../../../plugins/bundled/coco-objects/synonyms.txt"],
-        "evaluate" => &[
-            "lexicon.rs",
-            "metrics.rs",
-            "metrics/chair.rs",
-            "metrics/length.rs",
-            "metrics/truth.rs",
-            "../../../plugins/bundled/coco-objects/synonyms.txt",
-        ],
+        "detect" => &[LEXICON, "models.rs", SYNONYMS],
+        "evaluate" => &[LEXICON, "metrics.rs", "metrics/chair.rs", "metrics/length.rs", "metrics/truth.rs", SYNONYMS],
         "extend" => &["candidates.rs", "draw.rs", "released.rs"],
         "extract" | "filter" | "sample" => &["models.rs"],
-        "judge" => &["lexicon.rs", "../../../plugins/bundled/coco-objects/synonyms.txt"],
+        "judge" => &[LEXICON, SYNONYMS],
         "pair" => &["candidates.rs", "released.rs"],
         "read" => &["read/index.rs", "released.rs"],
         "train" => &["models.rs", "train/config.rs"],
