@@ -45,8 +45,7 @@ struct Evaluate {
 
 impl Stage for Evaluate {
     fn inputs(&self) -> Vec<Slot> {
-        let captions = Slot::rows("captions", "captions").view(&["id", "image_path", "sentences", "cut"]);
-        vec![captions, Slot::files("annotations", "annotations")]
+        vec![Slot::rows("captions", "captions"), Slot::files("annotations", "annotations")]
     }
     fn outputs(&self) -> Vec<Slot> {
         vec![Slot::rows("measurements", "measurements")]
