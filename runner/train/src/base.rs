@@ -1,9 +1,10 @@
 //! A base model's directory, opened for training: configuration, text, pictures.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 use sentinel_core::digest::Digest;
 use sentinel_domain::ports::{BlobSource, EngineError, VlmSpec};
 use sentinel_models::config::LlavaConfig;
@@ -53,7 +54,7 @@ impl Base {
             let bytes = source(*digest).map_err(of_engine)?;
             self.images.crop(&bytes).map_err(|error| TrainError::Row(format!("picture {}: {error}", digest.short())))
         };
-        let crops = pictures.iter().map(crop).collect::<Result<Vec<_>, _>>()?;
+        let crops = pictures.par_iter().map(crop).collect::<Result<Vec<_>, _>>()?;
         Ok(self.images.normalise(&crops, &self.device)?)
     }
 }
@@ -93,24 +94,34 @@ impl<'a> Features<'a> {
 
     /// Returns the features of pictures (B, N, C), without gradient.
     pub(crate) fn get(&mut self, pictures: &[Digest]) -> Result<Tensor, TrainError> {
-        let features = pictures.iter().map(|picture| self.one(*picture)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Tensor::cat(&features, 0)?)
+        let missing: BTreeSet<Digest> =
+            pictures.iter().filter(|picture| !self.kept.contains_key(*picture)).copied().collect();
+        let missing: Vec<Digest> = missing.into_iter().collect();
+        let mut made = BTreeMap::new();
+        if !missing.is_empty() {
+            let features = self.model.image_features(&self.base.pixels(&missing, self.source)?)?.detach();
+            for (at, picture) in missing.iter().enumerate() {
+                made.insert(*picture, features.narrow(0, at, 1)?.force_contiguous()?);
+            }
+        }
+        let one =
+            |picture| made.get(picture).or_else(|| self.kept.get(picture)).expect("it was kept or is made").clone();
+        let features = Tensor::cat(&pictures.iter().map(one).collect::<Vec<_>>(), 0)?;
+        for (picture, features) in made {
+            self.keep(picture, features);
+        }
+        Ok(features)
     }
 
-    fn one(&mut self, picture: Digest) -> Result<Tensor, TrainError> {
-        if let Some(features) = self.kept.get(&picture) {
-            return Ok(features.clone());
-        }
-        let pixels = self.base.pixels(&[picture], self.source)?;
-        let features = self.model.image_features(&pixels)?.detach();
+    /// Keeps features in place of those made longest ago.
+    fn keep(&mut self, picture: Digest, features: Tensor) {
         let most = FEATURE_ROOM / (4 * features.elem_count()).max(1);
         while self.kept.len() >= most.max(1) {
             let Some(oldest) = self.order.pop_front() else { break };
             self.kept.remove(&oldest);
         }
         self.order.push_back(picture);
-        self.kept.insert(picture, features.clone());
-        Ok(features)
+        self.kept.insert(picture, features);
     }
 }
 

@@ -8,13 +8,15 @@ pub enum TrainError {
     /// The user asked to stop.
     #[error("interrupted")]
     Cancelled,
-    /// The loss is no longer a number; the data or the learning rate is to blame.
-    #[error("the loss is {loss} at step {step}; a lower learning rate may help")]
+    /// A reading is no longer a number; the data or the learning rate is to blame.
+    #[error("training diverged: the {reading} is {value} at step {step}; a lower learning rate may help")]
     Diverged {
         /// The optimiser step, from 0.
         step: u32,
+        /// `loss` or `gradient norm`.
+        reading: &'static str,
         /// The value.
-        loss: f64,
+        value: f64,
     },
     /// A file cannot be written or read.
     #[error("`{path}`: {message}")]

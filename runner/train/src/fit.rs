@@ -1,11 +1,11 @@
-//! The training loop: batch, forward, loss, backward, clip, step, log. What a step's loss is, the caller says.
+//! The training loop: loss, gradients, clip, step, log. What a step's loss is, the caller says.
 
 use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
 
 use crate::TrainError;
-use crate::optimizer::{AdamW, Moments, clip, gradients};
+use crate::optimizer::{AdamW, Gradients, Moments, clip, gradients};
 use crate::schedule::Phases;
 
 /// What is optimised and how.
@@ -18,6 +18,35 @@ pub struct Fit<'a> {
     pub schedule: Phases,
     /// Greatest gradient norm; 0 clips nothing.
     pub clip: f64,
+}
+
+/// The loss of a step and its gradients.
+#[derive(Debug, Clone)]
+pub struct Slope {
+    /// The loss.
+    pub loss: f64,
+    /// The gradients of the variables it reaches.
+    pub gradients: Gradients,
+}
+
+impl Slope {
+    /// Runs a loss backwards.
+    pub fn of(vars: &BTreeMap<String, Var>, loss: &Tensor) -> Result<Self, TrainError> {
+        Ok(Self { loss: f64::from(loss.to_scalar::<f32>()?), gradients: gradients(vars, &loss.backward()?) })
+    }
+
+    /// Adds another part of the same step.
+    pub fn add(mut self, other: Self) -> Result<Self, TrainError> {
+        self.loss += other.loss;
+        for (name, gradient) in other.gradients {
+            let sum = match self.gradients.get(&name) {
+                Some(before) => (before + gradient)?,
+                None => gradient,
+            };
+            self.gradients.insert(name, sum);
+        }
+        Ok(self)
+    }
 }
 
 /// One optimiser step's readings.
@@ -34,25 +63,26 @@ pub struct Reading {
 }
 
 impl Fit<'_> {
-    /// Runs the steps that `moments` has not seen. `loss` gives the loss of a step; `after` is told its reading and may stop the
-    /// training by an error, for example [`TrainError::Cancelled`].
+    /// Runs the steps that `moments` has not seen. `slope` gives a step's loss and gradients; `after` is told its reading and may
+    /// stop the training by an error, for example [`TrainError::Cancelled`].
     pub fn run(
         &self,
         moments: &mut Moments,
-        mut loss: impl FnMut(u32) -> Result<Tensor, TrainError>,
+        mut slope: impl FnMut(u32) -> Result<Slope, TrainError>,
         mut after: impl FnMut(&Reading, &Moments) -> Result<(), TrainError>,
     ) -> Result<(), TrainError> {
         for step in moments.steps..self.schedule.steps() {
-            let scalar = loss(step)?;
-            let value = f64::from(scalar.to_scalar::<f32>()?);
-            if !value.is_finite() {
-                return Err(TrainError::Diverged { step, loss: value });
-            }
-            let mut gradients = gradients(self.vars, &scalar.backward()?);
+            let Slope { loss, mut gradients } = slope(step)?;
             let gradient_norm = clip(&mut gradients, self.clip)?;
+            // A gradient that is no number would spoil the parameters before any loss shows it.
+            for (reading, value) in [("loss", loss), ("gradient norm", gradient_norm)] {
+                if !value.is_finite() {
+                    return Err(TrainError::Diverged { step, reading, value });
+                }
+            }
             let learning_rate = self.schedule.at(step);
             self.optimizer.step(self.vars, &gradients, moments, learning_rate)?;
-            after(&Reading { step, loss: value, gradient_norm, learning_rate }, moments)?;
+            after(&Reading { step, loss, gradient_norm, learning_rate }, moments)?;
         }
         Ok(())
     }

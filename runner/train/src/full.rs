@@ -5,15 +5,14 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use sentinel_models::families::llava::Llava;
 
 use crate::TrainError;
-use crate::fit::{Fit, Reading};
+use crate::fit::{Fit, Reading, Slope};
 use crate::losses::next_token;
 use crate::optimizer::{AdamW, Moments};
-use crate::rows::{Row, token_logps};
+use crate::random::{permutation, stream, unit};
+use crate::rows::{self, Row, token_logps};
 use crate::schedule::{Cosine, Phases};
 
 /// What can be learnt about one picture: rows by group, for example `describe`.
@@ -22,7 +21,7 @@ pub type Lessons = BTreeMap<String, Vec<Row>>;
 /// A part of the curriculum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Phase {
-    /// Shares of the groups; a picture without a drawn group's rows is skipped for another.
+    /// Shares of the groups in a batch; every picture has rows of every group with a share.
     pub mixture: Vec<(String, f64)>,
     /// Its learning rates and number of steps.
     pub schedule: Cosine,
@@ -56,11 +55,12 @@ pub fn train(
     mut pixels: impl FnMut(&[usize]) -> Result<Tensor, TrainError>,
     after: impl FnMut(&Reading, &Moments) -> Result<(), TrainError>,
 ) -> Result<(), TrainError> {
-    check(pictures, curriculum)?;
+    check(model, pictures, curriculum)?;
     let schedule = Phases(curriculum.phases.iter().map(|phase| phase.schedule).collect());
     let fit = Fit { vars, optimizer: curriculum.optimizer, schedule, clip: curriculum.clip };
-    let loss = |step| {
-        let chosen = choose(pictures, curriculum, step);
+    let slope = |step| {
+        let Some((phase, _)) = fit.schedule.place(step) else { unreachable!("the schedule ends with the last phase") };
+        let chosen = choose(pictures, curriculum, &curriculum.phases[phase], step);
         let mut logps = Vec::with_capacity(chosen.len());
         // One forward pass a group: rows of a group are about equally long, and little is padded.
         for lessons in chosen.values() {
@@ -68,23 +68,27 @@ pub fn train(
             let features = model.image_features(&pixels(&numbers)?)?;
             logps.push(token_logps(model, &features, &rows, None)?.0);
         }
-        Ok(next_token(&Tensor::cat(&logps, 0)?)?)
+        Slope::of(vars, &next_token(&Tensor::cat(&logps, 0)?)?)
     };
-    fit.run(moments, loss, after)
+    fit.run(moments, slope, after)
 }
 
 /// A mistake in the data is told before the first step.
-fn check(pictures: &[Lessons], curriculum: &Curriculum) -> Result<(), TrainError> {
+fn check(model: &Llava, pictures: &[Lessons], curriculum: &Curriculum) -> Result<(), TrainError> {
     if curriculum.batch == 0 || pictures.len() < curriculum.batch {
         let (batch, found) = (curriculum.batch, pictures.len());
         return Err(TrainError::Row(format!("a batch of {batch} cannot be drawn from {found} pictures")));
     }
+    for row in pictures.iter().flat_map(BTreeMap::values).flatten() {
+        rows::check(model, std::slice::from_ref(row))?;
+    }
     for (group, share) in curriculum.phases.iter().flat_map(|phase| &phase.mixture) {
-        if let Some(k) = pictures.iter().position(|lessons| lessons.get(group).is_none_or(Vec::is_empty)) {
-            return Err(TrainError::Row(format!("picture {k} has no dialogue of group `{group}`")));
-        }
         if !share.is_finite() || *share < 0.0 {
             return Err(TrainError::Row(format!("the share of `{group}` is {share}")));
+        }
+        let lacks = |lessons: &Lessons| *share > 0.0 && lessons.get(group).is_none_or(Vec::is_empty);
+        if let Some(k) = pictures.iter().position(lacks) {
+            return Err(TrainError::Row(format!("picture {k} has no dialogue of group `{group}`")));
         }
     }
     match curriculum.phases.iter().find(|phase| phase.mixture.iter().map(|(_, share)| share).sum::<f64>() <= 0.0) {
@@ -96,35 +100,22 @@ fn check(pictures: &[Lessons], curriculum: &Curriculum) -> Result<(), TrainError
 /// Returns the lessons of a step by group: pictures in the order of their epoch, a group for each drawn by its share.
 fn choose<'a>(
     pictures: &'a [Lessons],
-    curriculum: &'a Curriculum,
+    curriculum: &Curriculum,
+    phase: &'a Phase,
     step: u32,
 ) -> BTreeMap<&'a str, Vec<(usize, &'a Row)>> {
-    let mixture = &phase(curriculum, step).mixture;
     let batches = pictures.len() / curriculum.batch;
     let (epoch, batch) = (step as usize / batches, step as usize % batches);
     let order = permutation(pictures.len(), stream(curriculum.seed, 0, epoch as u64));
     let mut draws = stream(curriculum.seed, 1, u64::from(step));
     let mut chosen: BTreeMap<&str, Vec<(usize, &Row)>> = BTreeMap::new();
     for &k in &order[batch * curriculum.batch..(batch + 1) * curriculum.batch] {
-        let group = draw(mixture, unit(&mut draws));
+        let group = draw(&phase.mixture, unit(&mut draws));
         let rows = &pictures[k][group];
         let row = &rows[(unit(&mut draws) * rows.len() as f64) as usize];
         chosen.entry(group).or_default().push((k, row));
     }
     chosen
-}
-
-/// Returns the phase a step belongs to.
-fn phase(curriculum: &Curriculum, step: u32) -> &Phase {
-    let mut left = step;
-    let inside = curriculum.phases.iter().find(|phase| match left.checked_sub(phase.schedule.steps) {
-        Some(rest) => {
-            left = rest;
-            false
-        }
-        None => true,
-    });
-    inside.expect("the schedule ends with the last phase, and no step is taken after it")
 }
 
 fn draw(mixture: &[(String, f64)], at: f64) -> &str {
@@ -135,26 +126,7 @@ fn draw(mixture: &[(String, f64)], at: f64) -> &str {
         }
         left -= share;
     }
-    &mixture.last().expect("check() refuses an empty mixture").0
-}
-
-fn permutation(length: usize, mut stream: ChaCha8Rng) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..length).collect();
-    for last in (1..length).rev() {
-        order.swap(last, (unit(&mut stream) * (last + 1) as f64) as usize);
-    }
-    order
-}
-
-fn stream(seed: u64, purpose: u64, number: u64) -> ChaCha8Rng {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..16].copy_from_slice(&purpose.to_le_bytes());
-    key[16..24].copy_from_slice(&number.to_le_bytes());
-    ChaCha8Rng::from_seed(key)
-}
-
-/// A number in [0, 1) with 32 random bits.
-fn unit(stream: &mut ChaCha8Rng) -> f64 {
-    f64::from(stream.next_u32()) / 4_294_967_296.0
+    // Rounding may leave a little; it is the last group's that has a share.
+    let last = mixture.iter().rfind(|(_, share)| *share > 0.0);
+    &last.expect("check() refuses a mixture without a share").0
 }

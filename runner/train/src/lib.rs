@@ -21,6 +21,7 @@ pub mod model;
 pub mod optimizer;
 pub mod pairs;
 mod preference;
+mod random;
 pub mod rows;
 pub mod schedule;
 mod trainer;

@@ -73,12 +73,12 @@ impl PairIds {
 pub fn pair_logps(
     model: &Llava,
     features: &Tensor,
-    pairs: &[PairIds],
+    pairs: &[&PairIds],
     adapter: Option<&Adapter>,
 ) -> Result<(Tensor, Tensor), TrainError> {
     let device = features.device();
     let at = check(model, pairs)?;
-    let (b, t) = (pairs.len(), pairs.iter().map(PairIds::len).max().unwrap_or(0));
+    let (b, t) = (pairs.len(), pairs.iter().map(|pair| pair.len()).max().unwrap_or(0));
     let mut ids = Vec::with_capacity(b * t);
     let mut positions = Vec::with_capacity(b * t);
     let mut mask = Vec::with_capacity(b * t * t);
@@ -113,7 +113,7 @@ fn vector(values: Vec<u32>, device: &Device) -> Result<Tensor, TrainError> {
 }
 
 /// Returns the common image position; a pair that does not fit the model is an error before any work.
-fn check(model: &Llava, pairs: &[PairIds]) -> Result<usize, TrainError> {
+pub(crate) fn check(model: &Llava, pairs: &[&PairIds]) -> Result<usize, TrainError> {
     let config = model.config();
     let at = pairs.first().map(|pair| pair.image_at);
     let at = at.ok_or_else(|| TrainError::Row("a batch has no pairs".to_owned()))?;

@@ -1,11 +1,10 @@
 //! Learning a LoRA adapter from preference pairs with C-DPO. The reference is the base with the adapter left out; its
 //! log-probabilities are made once.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
-use candle_core::{Device, Tensor};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use candle_core::Tensor;
+use rayon::prelude::*;
 use sentinel_core::digest::Digest;
 use sentinel_domain::ports::{PreferenceTask, TrainLog, Watch};
 use sentinel_domain::records::Pair;
@@ -14,17 +13,22 @@ use sentinel_models::layers::Adapter;
 use sentinel_models::weights::{Checkpoint, Weights};
 
 use crate::base::{Base, Features, Prompts};
-use crate::fit::Fit;
+use crate::fit::{Fit, Slope};
 use crate::log::Log;
 use crate::lora::{LoraVars, Shape};
 use crate::losses::{LOSSES, c_dpo};
-use crate::optimizer::{AdamW, Moments};
-use crate::pairs::{PairIds, pair_logps};
+use crate::optimizer::{AdamW, Gradients, Moments};
+use crate::pairs::{self, PairIds, pair_logps};
+use crate::random::{permutation, stream};
 use crate::schedule::Cosine;
 use crate::{TrainError, adapter, checkpoint};
 
-/// Pairs run together: more would not be faster, and shorter ones would be padded to longer ones.
-const TOGETHER: usize = 8;
+/// Pairs run together; part of the order in which gradients are summed, so never derived from the machine.
+const TOGETHER: usize = 4;
+/// Pairs the reference is asked about between two tellings of progress.
+const ROUND: usize = 64;
+/// The stream that orders the pairs.
+const ORDER: u64 = 0;
 const READINGS: [&str; 5] = ["loss", "margin", "accuracy", "learning_rate", "gradient_norm"];
 
 /// A pair ready to be learnt from.
@@ -37,13 +41,7 @@ struct Lesson {
 
 /// Trains an adapter and writes it to `task.out`.
 pub(crate) fn train(task: &PreferenceTask<'_>, watch: &dyn Watch) -> Result<TrainLog, TrainError> {
-    if task.loss != "c-dpo" {
-        return Err(TrainError::Row(format!(
-            "loss `{}` learns from no pairs; there are {}",
-            task.loss,
-            LOSSES.join(", ")
-        )));
-    }
+    check(task)?;
     let base = Base::open(task.base)?;
     let weights = Weights::Frozen(Checkpoint::open(&base.dir, &base.device)?);
     let model = Llava::take(&weights, &base.config, &base.device)?;
@@ -62,21 +60,38 @@ pub(crate) fn train(task: &PreferenceTask<'_>, watch: &dyn Watch) -> Result<Trai
     let (beta_1, beta_2) = optim.betas;
     let optimizer = AdamW { beta_1, beta_2, eps: 1e-8, weight_decay: optim.weight_decay };
     let fit = Fit { vars: &lora.vars, optimizer, schedule: schedule.into(), clip: optim.clip };
-    let told = RefCell::new((0.0, 0.0));
-    let loss = |step| {
+    let policy = Policy { model: &model, lora: &lora, beta: task.beta };
+    let told = Cell::new((0.0, 0.0));
+    let slope = |step| {
         let chosen: Vec<&Lesson> = batches.of(step).into_iter().map(|index| &lessons[index]).collect();
-        let (loss, margin, accuracy) = loss_of(&model, &mut features, &chosen, &lora.adapter(), task.beta)?;
-        *told.borrow_mut() = (margin, accuracy);
-        Ok(loss)
+        let step = Step::of(&policy, &mut features, &chosen)?;
+        told.set((step.margin, step.accuracy));
+        Ok(step.slope)
     };
     let mut log = Log::new(&READINGS, readings, steps, task.checkpoints, optim.checkpoint_every, watch);
-    fit.run(&mut moments, loss, |reading, moments| {
-        let (margin, accuracy) = *told.borrow();
+    fit.run(&mut moments, slope, |reading, moments| {
+        let (margin, accuracy) = told.get();
         let row = vec![reading.loss, margin, accuracy, reading.learning_rate, reading.gradient_norm];
         log.after(row, &lora.vars, moments)
     })?;
     adapter::write(task.out, &lora, "base")?;
     Ok(log.done())
+}
+
+/// A mistake in the task is told before anything is opened.
+fn check(task: &PreferenceTask<'_>) -> Result<(), TrainError> {
+    let mistake = match task {
+        _ if task.loss != "c-dpo" => {
+            format!("loss `{}` learns from no pairs; there are {}", task.loss, LOSSES.join(", "))
+        }
+        _ if task.pairs.is_empty() => "there are no pairs to learn from".to_owned(),
+        _ if task.rank == 0 => "an adapter of rank 0 learns nothing".to_owned(),
+        _ if !(task.alpha.is_finite() && task.beta.is_finite() && task.beta > 0.0) => {
+            format!("beta is {}, above 0 expected; alpha is {}", task.beta, task.alpha)
+        }
+        _ => return Ok(()),
+    };
+    Err(TrainError::Row(mistake))
 }
 
 /// Returns the trainable adapter: a fresh one, or the one to start from.
@@ -91,6 +106,7 @@ fn lora(task: &PreferenceTask<'_>, base: &Base) -> Result<LoraVars, TrainError> 
     }
 }
 
+/// Tokenises all pairs and asks the reference about them.
 fn lessons(
     task: &PreferenceTask<'_>,
     base: &Base,
@@ -102,23 +118,32 @@ fn lessons(
     let mut lessons = Vec::with_capacity(task.pairs.len());
     for pair in task.pairs {
         let ids = ids(pair, base, &mut prompts, task.learn_end)?;
+        pairs::check(model, &[&ids])?;
         lessons.push(Lesson { picture: pair.picture, ids, reference: (0.0, 0.0) });
     }
     let total = lessons.len() as u64;
     let mut done = 0;
-    for group in lessons.chunks_mut(TOGETHER) {
+    for round in lessons.chunks_mut(ROUND) {
         if watch.cancelled() {
             return Err(TrainError::Cancelled);
         }
-        let (chosen, rejected) = logps(model, features, &group.iter().collect::<Vec<_>>(), None)?;
-        let (chosen, rejected) = (chosen.to_vec1::<f32>()?, rejected.to_vec1::<f32>()?);
-        for (lesson, reference) in group.iter_mut().zip(chosen.into_iter().zip(rejected)) {
-            lesson.reference = reference;
+        let sorted = by_length(&round.iter().collect::<Vec<_>>());
+        let groups = Group::all(&sorted.iter().map(|at| &round[*at]).collect::<Vec<_>>(), features)?;
+        let made = groups.par_iter().map(|group| group.reference(model)).collect::<Result<Vec<_>, _>>()?;
+        for (at, reference) in sorted.into_iter().zip(made.concat()) {
+            round[at].reference = reference;
         }
-        done += group.len() as u64;
+        done += round.len() as u64;
         watch.progress(done, total, "reference", &[]);
     }
     Ok(lessons)
+}
+
+/// Returns the places of lessons sorted by length: those of about one length are run together, and little is padded.
+fn by_length(lessons: &[&Lesson]) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..lessons.len()).collect();
+    places.sort_by_key(|at| lessons[*at].ids.len());
+    places
 }
 
 /// Tokenises a pair: prompt and context before it, both sentences, and the end of the description where it is learnt.
@@ -141,50 +166,79 @@ fn ids(pair: &Pair, base: &Base, prompts: &mut Prompts<'_>, learn_end: bool) -> 
     })
 }
 
-fn logps(
-    model: &Llava,
-    features: &mut Features<'_>,
-    lessons: &[&Lesson],
-    adapter: Option<&Adapter>,
-) -> Result<(Tensor, Tensor), TrainError> {
-    let pictures: Vec<Digest> = lessons.iter().map(|lesson| lesson.picture).collect();
-    let ids: Vec<PairIds> = lessons.iter().map(|lesson| lesson.ids.clone()).collect();
-    pair_logps(model, &features.get(&pictures)?, &ids, adapter)
+/// Pairs that are run together, with their pictures' features.
+struct Group<'a> {
+    lessons: Vec<&'a Lesson>,
+    features: Tensor,
 }
 
-/// Returns the loss of a batch, the mean margin, and the share of pairs with a positive one.
-fn loss_of(
-    model: &Llava,
-    features: &mut Features<'_>,
-    batch: &[&Lesson],
-    adapter: &Adapter,
-    beta: f64,
-) -> Result<(Tensor, f64, f64), TrainError> {
-    // Pairs of about one length are run together, and little is padded.
-    let mut sorted = batch.to_vec();
-    sorted.sort_by_key(|lesson| lesson.ids.len());
-    let (mut chosen, mut rejected) = (Vec::new(), Vec::new());
-    for group in sorted.chunks(TOGETHER) {
-        let (group_chosen, group_rejected) = logps(model, features, group, Some(adapter))?;
-        chosen.push(group_chosen);
-        rejected.push(group_rejected);
+impl<'a> Group<'a> {
+    fn all(lessons: &[&'a Lesson], features: &mut Features<'_>) -> Result<Vec<Self>, TrainError> {
+        let group = |lessons: &[&'a Lesson]| {
+            let pictures: Vec<Digest> = lessons.iter().map(|lesson| lesson.picture).collect();
+            Ok(Self { features: features.get(&pictures)?, lessons: lessons.to_vec() })
+        };
+        lessons.chunks(TOGETHER).map(group).collect()
     }
-    let reference = |side: fn(&Lesson) -> f32| {
-        let values: Vec<f32> = sorted.iter().map(|lesson| side(lesson)).collect();
-        Tensor::from_vec(values, sorted.len(), &Device::Cpu)
-    };
-    let preference = c_dpo(
-        &Tensor::cat(&chosen, 0)?,
-        &Tensor::cat(&rejected, 0)?,
-        &reference(|lesson| lesson.reference.0)?,
-        &reference(|lesson| lesson.reference.1)?,
-        beta,
-    )?;
-    let margins: Vec<f32> = preference.margins.to_vec1()?;
-    let count = margins.len() as f64;
-    let mean = margins.iter().map(|margin| f64::from(*margin)).sum::<f64>() / count;
-    let positive = margins.iter().filter(|margin| **margin > 0.0).count() as f64 / count;
-    Ok((preference.loss, mean, positive))
+
+    /// Returns the log-probabilities of the chosen and of the rejected sentences.
+    fn logps(&self, model: &Llava, adapter: Option<&Adapter>) -> Result<(Tensor, Tensor), TrainError> {
+        let ids: Vec<&PairIds> = self.lessons.iter().map(|lesson| &lesson.ids).collect();
+        pair_logps(model, &self.features, &ids, adapter)
+    }
+
+    /// Returns the reference's log-probabilities of each pair.
+    fn reference(&self, model: &Llava) -> Result<Vec<(f32, f32)>, TrainError> {
+        let (chosen, rejected) = self.logps(model, None)?;
+        Ok(chosen.to_vec1()?.into_iter().zip(rejected.to_vec1()?).collect())
+    }
+
+    /// Returns this group's part of a batch's loss, with gradients, and its margins.
+    fn slope(&self, policy: &Policy<'_>, batch: usize) -> Result<(Slope, Vec<f32>), TrainError> {
+        let (chosen, rejected) = self.logps(policy.model, Some(&policy.lora.adapter()))?;
+        let reference = |side: fn(&Lesson) -> f32| {
+            let values: Vec<f32> = self.lessons.iter().map(|lesson| side(lesson)).collect();
+            Tensor::from_vec(values, self.lessons.len(), chosen.device())
+        };
+        let (reference_chosen, reference_rejected) =
+            (reference(|lesson| lesson.reference.0)?, reference(|lesson| lesson.reference.1)?);
+        let preference = c_dpo(&chosen, &rejected, &reference_chosen, &reference_rejected, policy.beta)?;
+        let share = self.lessons.len() as f64 / batch as f64;
+        Ok((Slope::of(&policy.lora.vars, &(preference.loss * share)?)?, preference.margins.to_vec1()?))
+    }
+}
+
+/// What is learnt with.
+struct Policy<'a> {
+    model: &'a Llava,
+    lora: &'a LoraVars,
+    beta: f64,
+}
+
+/// A step's loss and gradients, the mean margin, and the share of pairs with a positive one.
+struct Step {
+    slope: Slope,
+    margin: f64,
+    accuracy: f64,
+}
+
+impl Step {
+    /// Runs a batch in groups, side by side. Groups do not depend on the number of threads, and are added in order.
+    fn of(policy: &Policy<'_>, features: &mut Features<'_>, batch: &[&Lesson]) -> Result<Self, TrainError> {
+        let sorted: Vec<&Lesson> = by_length(batch).into_iter().map(|at| batch[at]).collect();
+        let groups = Group::all(&sorted, features)?;
+        let parts: Vec<(Slope, Vec<f32>)> =
+            groups.par_iter().map(|group| group.slope(policy, batch.len())).collect::<Result<_, _>>()?;
+        let (slopes, margins): (Vec<Slope>, Vec<Vec<f32>>) = parts.into_iter().unzip();
+        let mut slope = Slope { loss: 0.0, gradients: Gradients::new() };
+        for part in slopes {
+            slope = slope.add(part)?;
+        }
+        let (margins, count) = (margins.concat(), batch.len() as f64);
+        let margin = margins.iter().map(|margin| f64::from(*margin)).sum::<f64>() / count;
+        let accuracy = margins.iter().filter(|margin| **margin > 0.0).count() as f64 / count;
+        Ok(Self { slope, margin, accuracy })
+    }
 }
 
 /// Which pairs stand in which batch: every epoch in an order of its own, which follows from the seed alone.
@@ -205,14 +259,7 @@ impl Batches {
 
     fn of(&self, step: u32) -> Vec<usize> {
         let (epoch, batch) = (step as usize / self.an_epoch(), step as usize % self.an_epoch());
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&self.seed.to_le_bytes());
-        key[8..16].copy_from_slice(&(epoch as u64).to_le_bytes());
-        let mut stream = ChaCha8Rng::from_seed(key);
-        let mut order: Vec<usize> = (0..self.pairs).collect();
-        for last in (1..self.pairs).rev() {
-            order.swap(last, (u64::from(stream.next_u32()) * (last as u64 + 1) >> 32) as usize);
-        }
+        let order = permutation(self.pairs, stream(self.seed, ORDER, epoch as u64));
         order.into_iter().skip(batch * self.batch).take(self.batch).collect()
     }
 }

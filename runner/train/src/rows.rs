@@ -70,7 +70,7 @@ fn vector(values: Vec<u32>, device: &Device) -> Result<Tensor, TrainError> {
 }
 
 /// Returns the common image position; a row that does not fit the model is an error before any work.
-fn check(model: &Llava, rows: &[Row]) -> Result<usize, TrainError> {
+pub(crate) fn check(model: &Llava, rows: &[Row]) -> Result<usize, TrainError> {
     let config = model.config();
     let at = rows.first().map(|row| row.image_at).ok_or_else(|| TrainError::Row("a batch has no rows".to_owned()))?;
     for row in rows {

@@ -35,16 +35,24 @@ impl Phases {
         self.0.iter().map(|phase| phase.steps).sum()
     }
 
-    /// Returns the rate of a step; after the last phase, that phase's floor.
-    pub fn at(&self, step: u32) -> f64 {
+    /// Returns the number of the phase a step belongs to, and how many steps of it came before; `None` after the last phase.
+    pub fn place(&self, step: u32) -> Option<(usize, u32)> {
         let mut left = step;
-        for phase in &self.0 {
+        for (number, phase) in self.0.iter().enumerate() {
             if left < phase.steps {
-                return phase.at(left);
+                return Some((number, left));
             }
             left -= phase.steps;
         }
-        self.0.last().map_or(0.0, |phase| phase.floor)
+        None
+    }
+
+    /// Returns the rate of a step; after the last phase, that phase's floor.
+    pub fn at(&self, step: u32) -> f64 {
+        match self.place(step) {
+            Some((number, step)) => self.0[number].at(step),
+            None => self.0.last().map_or(0.0, |phase| phase.floor),
+        }
     }
 }
 

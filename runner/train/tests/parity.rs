@@ -10,7 +10,7 @@ use sentinel_models::config::LlavaConfig;
 use sentinel_models::families::llava::Llava;
 use sentinel_models::weights::{Checkpoint, Weights};
 use sentinel_train::adapter;
-use sentinel_train::fit::Fit;
+use sentinel_train::fit::{Fit, Slope};
 use sentinel_train::lora::{LoraVars, Shape};
 use sentinel_train::losses::c_dpo;
 use sentinel_train::optimizer::{AdamW, Moments, gradients};
@@ -125,7 +125,7 @@ fn a_shared_prefix_gives_the_same_loss_and_gradients() {
     };
     let (pairs, lora) = ([pair(0), pair(1)], f.lora());
     let features = f.features.narrow(0, 0, 2).unwrap();
-    let (chosen, rejected) = pair_logps(&f.model, &features, &pairs, Some(&lora.adapter())).unwrap();
+    let (chosen, rejected) = pair_logps(&f.model, &features, &pairs.each_ref(), Some(&lora.adapter())).unwrap();
     assert!(relative(&Tensor::cat(&[&chosen, &rejected], 0).unwrap(), &f.tensors["policy"]) < 1e-5);
     let half = |at| f.tensors["reference"].narrow(0, at, 2).unwrap();
     let loss = c_dpo(&chosen, &rejected, &half(0), &half(2), f.settings.beta).unwrap().loss;
@@ -167,7 +167,7 @@ fn ten_steps_of_training_agree() {
     let mut moments = Moments::zero(&lora.vars).unwrap();
     fit.run(
         &mut moments,
-        |_| Ok(f.loss(&lora)),
+        |_| Slope::of(&lora.vars, &f.loss(&lora)),
         |reading, _| {
             losses.push(reading.loss);
             Ok(())
