@@ -122,13 +122,19 @@ impl Session {
     /// Answers from one digest if everything is there and whole.
     fn nothing_to_do(&self, digest: &Digest, options: &RunOptions) -> Result<Option<Finished>, RunError> {
         let Some(record) = self.store.run_of(&self.workflow.name, digest)? else { return Ok(None) };
-        let again = options.retry_quarantined && record.quarantined() > 0;
-        if again || !is_whole(&self.folder, &record, &self.files) {
+        if options.retry_quarantined && record.quarantined() > 0 {
+            return Ok(None);
+        }
+        if !is_whole(&self.folder, &record, &self.files) {
+            tracing::debug!(folder = %self.folder.display(), "results are no longer whole, and put there again");
             return Ok(None);
         }
         self.files.remember();
-        let report = self.store.report(digest)?.and_then(|text| serde_json::from_str(&text).ok());
-        let Some(report) = report else { return Ok(None) };
+        let Some(report) = self.store.report(digest)? else { return Ok(None) };
+        let report = serde_json::from_str(&report).map_err(|error| {
+            tracing::debug!(%error, "the report is of another version, and made again");
+        });
+        let Ok(report) = report else { return Ok(None) };
         Ok(Some(Finished { record, report, folder: self.folder.clone(), nothing_to_do: true }))
     }
 
