@@ -1,0 +1,91 @@
+//! The program as its users run it: the binary, on the quickstart with small parameters and on workflows of a newcomer's own.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers may do what tests may")]
+
+mod desk;
+mod edit;
+mod newcomer;
+mod stop;
+
+use std::fs;
+
+use desk::{Desk, QUICKSTART};
+
+#[test]
+fn the_quickstart_runs_and_a_second_run_does_nothing() {
+    let desk = Desk::new();
+    let first = desk.run(&QUICKSTART);
+    assert_eq!(first.code, 0, "{first}");
+    for told in ["CHAIR_s", "object recall", "report", "bootstrap"] {
+        assert!(first.stderr.contains(told), "`{told}` is not told: {first}");
+    }
+    assert_eq!(first.stdout, "", "data only on standard output");
+    let results = desk.results();
+    for file in ["run.json", "report.html", "train/adapter/adapter_model.safetensors", "bootstrap/pairs.jsonl"] {
+        assert!(results.contains_key(file), "no `{file}` in {:?}", results.keys());
+    }
+    let page = fs::read_to_string(desk.out().join("quickstart/report.html")).unwrap();
+    assert!(!page.contains("http://") || !page.contains("src=\"http"), "the report needs nothing from outside");
+
+    let second = desk.run(&QUICKSTART);
+    assert_eq!(second.code, 0, "{second}");
+    assert!(second.stderr.contains("nothing to do"), "{second}");
+    assert_eq!(desk.results(), results);
+
+    let plan = desk.sentinel(&["plan", "quickstart.yaml", "--fail-on-miss"], &QUICKSTART);
+    assert_eq!(plan.code, 0, "{plan}");
+    let forbidden = desk.sentinel(&["run", "quickstart.yaml", "--fail-on-miss"], &["--set", "scenes=13"]);
+    assert_eq!(forbidden.code, 5, "{forbidden}");
+}
+
+#[test]
+fn results_can_be_looked_at() {
+    let desk = Desk::new();
+    assert_eq!(desk.run(&QUICKSTART).code, 0);
+    let pairs = desk.sentinel(&["cat", "quickstart.yaml", "bootstrap.pairs"], &QUICKSTART);
+    let published = fs::read_to_string(desk.out().join("quickstart/bootstrap/pairs.jsonl")).unwrap();
+    assert_eq!(pairs.stdout, published);
+    let inside = desk.sentinel(&["cat", "quickstart.yaml", "bootstrap/objects"], &QUICKSTART);
+    let mention: serde_json::Value = serde_json::from_str(inside.stdout.lines().next().unwrap()).unwrap();
+    assert!(mention["name"].is_string(), "{inside}");
+    let unknown = desk.sentinel(&["cat", "quickstart.yaml", "bootstrp"], &QUICKSTART);
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.stderr.contains("did you mean `bootstrap`"), "{unknown}");
+    let runs = desk.sentinel(&["runs"], &[]);
+    assert!(runs.stdout.contains("quickstart"), "{runs}");
+    let cache = desk.sentinel(&["cache", "--verify"], &[]);
+    assert_eq!(cache.code, 0, "{cache}");
+    assert!(cache.stdout.contains("0 entries and 0 files were damaged"), "{cache}");
+    fs::remove_file(desk.out().join("quickstart/report.html")).unwrap();
+    let report = desk.sentinel(&["report", "quickstart.yaml"], &QUICKSTART);
+    assert!(report.stdout.trim().ends_with("report.html"), "{report}");
+    assert!(desk.out().join("quickstart/report.html").is_file());
+}
+
+#[test]
+fn help_teaches() {
+    let desk = Desk::new();
+    let help = desk.sentinel(&["--help"], &[]);
+    assert_eq!(help.code, 0);
+    for word in [
+        "run",
+        "plan",
+        "why",
+        "validate",
+        "graph",
+        "list",
+        "schema",
+        "cat",
+        "runs",
+        "report",
+        "cache",
+        "doctor",
+        "Exit codes",
+    ] {
+        assert!(help.stdout.contains(word), "`{word}` is not in the help: {help}");
+    }
+    let help = desk.sentinel(&["run", "quickstart.yaml", "--help"], &[]);
+    assert!(help.stdout.contains("how many pictures to learn from"), "{help}");
+    let doctor = desk.sentinel(&["doctor"], &[]);
+    assert!(doctor.stdout.contains("candle") && doctor.stdout.contains("wasmtime"), "{doctor}");
+}
