@@ -40,7 +40,7 @@ fn with_document(page: &str, check: impl FnOnce(&roxmltree::Document<'_>)) {
 
 /// Returns an element's text, that of its descendants included.
 fn text_of(node: roxmltree::Node<'_, '_>) -> String {
-    node.descendants().filter_map(|inner| inner.is_text().then(|| inner.text().unwrap())).collect()
+    node.descendants().filter(roxmltree::Node::is_text).filter_map(|inner| inner.text()).collect()
 }
 
 /// Returns the elements of a class.

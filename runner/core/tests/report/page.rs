@@ -1,6 +1,6 @@
 //! The page of the sample.
 
-use std::path::Path;
+use std::collections::BTreeSet;
 
 use crate::{of_class, render, sample, text_of, with_document};
 
@@ -11,5 +11,47 @@ fn equal_models_give_equal_bytes_and_none_of_their_time() {
     let mut later = sample::model();
     later.run.started += 1;
     assert_eq!(page, render(&later));
-    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("report.html"), page).unwrap();
+}
+
+#[test]
+fn the_page_shows_the_run() {
+    let model = sample::model();
+    with_document(&render(&model), |page| {
+        let text = text_of(page.root());
+        assert!(text.contains(&model.run.workflow));
+        for stage in &model.run.stages {
+            assert!(text.contains(&stage.id), "`{}` is not on the page", stage.id);
+        }
+        for title in ["Side by side", "Workflow", "Records", "Origin"] {
+            assert!(page.descendants().any(|node| node.has_tag_name("h2") && text_of(node) == title), "no `{title}`");
+        }
+        assert!(!of_class(page, "part").is_empty());
+        assert!(page.descendants().any(|node| node.has_tag_name("svg")), "no drawing");
+    });
+}
+
+#[test]
+fn the_page_needs_nothing_from_outside() {
+    with_document(&render(&sample::model()), |page| {
+        for attribute in page.descendants().flat_map(|node| node.attributes().collect::<Vec<_>>()) {
+            if matches!(attribute.name(), "src" | "href") {
+                let value = attribute.value();
+                assert!(value.starts_with('#') || value.starts_with("data:"), "`{value:.80}`");
+            }
+        }
+    });
+}
+
+#[test]
+fn every_link_leads_somewhere_and_no_id_stands_twice() {
+    with_document(&render(&sample::model()), |page| {
+        let mut ids = BTreeSet::new();
+        for id in page.descendants().filter_map(|node| node.attribute("id")) {
+            assert!(ids.insert(id), "`{id}` stands twice");
+        }
+        let links = page.descendants().filter_map(|node| node.attribute("href")?.strip_prefix('#'));
+        for link in links {
+            assert!(ids.contains(link), "`#{link}` leads nowhere");
+        }
+    });
 }
