@@ -16,13 +16,11 @@ pub enum PluginError {
         source: std::io::Error,
     },
     /// The file is larger than plugins may be.
-    #[error("the plugin `{path}` has {bytes} bytes; at most {limit} are read")]
+    #[error("the plugin `{path}` has more than {limit} bytes")]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size.
-        bytes: u64,
-        /// The most that is read.
+        /// The most a plugin may have.
         limit: u64,
     },
     /// The file is no component, or not one of ours.

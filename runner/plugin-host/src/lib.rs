@@ -2,12 +2,13 @@
 //! nothing, so it has no file, no network, no clock, no randomness; every call runs in a fresh instance with its own fuel and
 //! memory, so what it says of a record depends on that record alone, and on no machine's speed.
 //!
-//! Reading order: [`manifest`] (what a plugin says of itself; nothing is run), [`sandbox`] (compiling, limits, one call),
-//! `worlds` (one file a world: what crosses the border).
+//! Reading order: [`manifest`] (what a plugin says of itself; nothing is run), `sandbox` (compiling, one call), `limits` (what a call
+//! may use), `worlds` (one file a world: what crosses the border).
 
 mod error;
+mod limits;
 pub mod manifest;
-pub mod sandbox;
+mod sandbox;
 mod worlds;
 
 use std::path::Path;
@@ -17,8 +18,9 @@ use sentinel_core::workflow::{Manifest, PluginManifests};
 use sentinel_domain::ports::{Converter, EngineError, Extractor, Filter, FilterScope, PluginSpec};
 
 pub use error::PluginError;
+pub use limits::Limits;
+pub use sandbox::ENGINE;
 use sandbox::Sandbox;
-pub use sandbox::{ENGINE, Limits};
 
 /// What a plugin can implement, sorted.
 pub const WORLDS: &[&str] = &["converter", "extractor", "filter"];
@@ -52,7 +54,7 @@ impl PluginHost {
 
 /// Returns over what a filter decides, as its manifest says.
 pub fn filter_scope(plugin: &PluginSpec) -> Result<FilterScope, EngineError> {
-    let manifest = manifest::read(&plugin.path)?;
+    let (_, manifest) = manifest::read(&plugin.path)?;
     Ok(match manifest.scope {
         Some(manifest::Scope::Whole) => FilterScope::Whole,
         Some(manifest::Scope::Unit) | None => FilterScope::Unit,
@@ -65,6 +67,6 @@ pub struct Manifests;
 
 impl PluginManifests for Manifests {
     fn manifest(&self, path: &Path) -> Result<Manifest, String> {
-        manifest::read(path).map(Manifest::from).map_err(|error| error.to_string())
+        manifest::read(path).map(|(_, manifest)| manifest.into()).map_err(|error| error.to_string())
     }
 }

@@ -1,6 +1,8 @@
 //! What a plugin says of itself: a TOML text in a custom section of the component, so that one file is the plugin. Reading it runs
 //! nothing and compiles nothing.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use sentinel_core::workflow;
@@ -56,54 +58,79 @@ impl From<Manifest> for workflow::Manifest {
     }
 }
 
-/// Reads the manifest of a plugin.
-pub fn read(path: &Path) -> Result<Manifest, PluginError> {
+/// Reads a plugin and its manifest.
+pub(crate) fn read(path: &Path) -> Result<(Vec<u8>, Manifest), PluginError> {
     let bytes = read_component(path)?;
     let fail = |reason: String| PluginError::Format { path: path.to_owned(), reason };
-    let text = section(&bytes).map_err(&fail)?;
-    let manifest: Manifest = toml::from_str(&text).map_err(|error| fail(format!("its manifest: {error}")))?;
+    let Outside { manifest, imports } = outside(&bytes).map_err(&fail)?;
+    if !imports.is_empty() {
+        return Err(PluginError::Imports { path: path.to_owned(), imports: imports.join(", ") });
+    }
+    let manifest: Manifest = toml::from_str(&manifest).map_err(|error| fail(format!("its manifest: {error}")))?;
     if !WORLDS.contains(&manifest.world.as_str()) {
-        return Err(fail(format!("its world is `{}`; there are {}", manifest.world, WORLDS.join(", "))));
+        return Err(fail(format!("its world is `{:.80}`; there are {}", manifest.world, WORLDS.join(", "))));
     }
     if manifest.api != API {
-        let api = &manifest.api;
-        return Err(fail(format!("it is written against interface {api}; this program has {API}")));
+        return Err(fail(format!("it is written against interface {:.80}; this program has {API}", manifest.api)));
     }
     if manifest.scope.is_some() && manifest.world != "filter" {
         return Err(fail(format!("`scope` is a filter's, and it is of world `{}`", manifest.world)));
     }
-    Ok(manifest)
+    Ok((bytes, manifest))
 }
 
-/// Reads a plugin's bytes.
-pub(crate) fn read_component(path: &Path) -> Result<Vec<u8>, PluginError> {
+/// Reads a plugin's bytes: no more than a plugin may have, whatever the file says of its size.
+fn read_component(path: &Path) -> Result<Vec<u8>, PluginError> {
     let fail = |source| PluginError::Read { path: path.to_owned(), source };
-    let bytes = std::fs::metadata(path).map_err(fail)?.len();
-    if bytes > BYTES_MAX {
-        return Err(PluginError::TooLarge { path: path.to_owned(), bytes, limit: BYTES_MAX });
+    let file = File::open(path).map_err(fail)?;
+    if !file.metadata().map_err(fail)?.is_file() {
+        return Err(PluginError::Format { path: path.to_owned(), reason: "it is no file".to_owned() });
     }
-    std::fs::read(path).map_err(fail)
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(PluginError::TooLarge { path: path.to_owned(), limit: BYTES_MAX });
+    }
+    Ok(bytes)
 }
 
-/// Finds the manifest's text in the component or in a module inside it.
-fn section(bytes: &[u8]) -> Result<String, String> {
-    let mut found: Option<String> = None;
+/// What can be seen of a component without compiling it.
+struct Outside {
+    manifest: String,
+    imports: Vec<String>,
+}
+
+/// Looks at a component: its manifest, which may stand in a module inside it, and what it imports itself.
+fn outside(bytes: &[u8]) -> Result<Outside, String> {
+    let (mut manifest, mut imports, mut depth) = (None, Vec::new(), 0);
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| error.message().to_owned())? {
-            Payload::Version { encoding: Encoding::Module, range, .. } if range.start == 0 => {
+        let wrong = |error: wasmparser::BinaryReaderError| format!("{} at byte {:#x}", error.message(), error.offset());
+        match payload.map_err(wrong)? {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
                 return Err("it is a core module, and a component is needed".to_owned());
             }
-            Payload::CustomSection(section) if section.name() == SECTION => {
-                if section.data().len() > MANIFEST_BYTES_MAX {
-                    return Err(format!("its manifest is longer than {MANIFEST_BYTES_MAX} bytes"));
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section {
+                    imports.push(format!("`{:.200}`", import.map_err(wrong)?.name.name));
                 }
-                let text = std::str::from_utf8(section.data()).map_err(|_| "its manifest is not UTF-8".to_owned())?;
-                if found.replace(text.to_owned()).is_some() {
+            }
+            Payload::CustomSection(section) if section.name() == SECTION => {
+                if manifest.replace(text(section.data())?).is_some() {
                     return Err("it has two manifests".to_owned());
                 }
             }
             _ => {}
         }
     }
-    found.ok_or_else(|| format!("it has no section `{SECTION}` with a manifest"))
+    let manifest = manifest.ok_or_else(|| format!("it has no section `{SECTION}` with a manifest"))?;
+    Ok(Outside { manifest, imports })
+}
+
+fn text(data: &[u8]) -> Result<String, String> {
+    if data.len() > MANIFEST_BYTES_MAX {
+        return Err(format!("its manifest has {} bytes; {MANIFEST_BYTES_MAX} are the limit", data.len()));
+    }
+    Ok(std::str::from_utf8(data).map_err(|_| "its manifest is not UTF-8".to_owned())?.to_owned())
 }

@@ -2,7 +2,7 @@
 //! evaluation (classic CHAIR's text path) and for names that come from several sources, such as detectors' labels; what the
 //! sentence loop extracts is the plugin's business.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// The table of synonyms; its own first lines say how it is written.
@@ -37,23 +37,23 @@ pub(crate) fn canonical(name: &str) -> String {
 }
 
 struct Lexicon {
-    /// Words joined by a space → the object, or `None` where they name none.
-    phrases: BTreeMap<String, Option<String>>,
+    /// Words joined by a space → the object, or `None` where they name none. Hashed, because a plugin's every call makes it anew.
+    phrases: HashMap<&'static str, Option<&'static str>>,
     /// Words of the longest phrase.
     longest: usize,
 }
 
 impl Lexicon {
-    fn parse(table: &str) -> Self {
-        let mut phrases = BTreeMap::new();
+    fn parse(table: &'static str) -> Self {
+        let mut phrases = HashMap::with_capacity(table.len() / 8);
         for line in table.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
             let (object, others) = match (line.strip_prefix('!'), line.split_once(':')) {
-                (None, Some((object, others))) => (Some(object.trim().to_owned()), others),
+                (None, Some((object, others))) => (Some(object.trim()), others),
                 (hidden, _) => (None, hidden.unwrap_or(line)),
             };
             let others = others.split(',').map(str::trim).filter(|other| !other.is_empty());
-            for phrase in object.as_deref().into_iter().chain(others) {
-                phrases.insert(phrase.to_owned(), object.clone());
+            for phrase in object.into_iter().chain(others) {
+                phrases.insert(phrase, object);
             }
         }
         let longest = phrases.keys().map(|phrase| phrase.split(' ').count()).max().unwrap_or(0);
@@ -79,13 +79,13 @@ impl Lexicon {
 
     /// Returns what some neighbouring words name: `None` if they are no phrase of the table, `Some(None)` if they are one that
     /// names no object. The last word of one that names an object may be a plural.
-    fn phrase(&self, text: &str, words: &[(usize, usize)]) -> Option<Option<&str>> {
+    fn phrase(&self, text: &str, words: &[(usize, usize)]) -> Option<Option<&'static str>> {
         let apart = words.windows(2).any(|pair| !matches!(&text[pair[0].1..pair[1].0], " " | "-"));
         let (&(start, end), before) = words.split_last().filter(|_| !apart)?;
         let head: String = before.iter().map(|&(start, end)| format!("{} ", &text[start..end])).collect();
         let last = &text[start..end];
         let bare = last.strip_suffix("'s").unwrap_or(last);
-        let find = |form: &str| self.phrases.get(&format!("{head}{form}")).map(Option::as_deref);
+        let find = |form: &str| self.phrases.get(format!("{head}{form}").as_str()).copied();
         find(bare).or_else(|| singulars(bare).iter().find_map(|form| find(form).filter(Option::is_some)))
     }
 }

@@ -6,7 +6,8 @@ use self::bindings::exports::sentinel::plugin::converter as wit;
 use self::bindings::{ConverterPlugin, ConverterPluginPre};
 use super::{link, misfit};
 use crate::PluginError;
-use crate::sandbox::{Cell, Shared};
+use crate::limits::{Cell, shortened};
+use crate::sandbox::Shared;
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, reason = "made by a macro from plugin.wit, which documents it")]
@@ -41,7 +42,9 @@ impl Converter for Plugin {
         });
         match answer {
             Ok(Ok(files)) => Ok(files.into_iter().map(|wit::File { path, content }| (path, content)).collect()),
-            Ok(Err(wit::Error::BadRecord(detail) | wit::Error::BadConfig(detail))) => Err(EngineError::Refused(detail)),
+            Ok(Err(wit::Error::BadRecord(detail) | wit::Error::BadConfig(detail))) => {
+                Err(EngineError::Refused(shortened(&detail)))
+            }
             Err(fault) => Err(EngineError::Refused(format!("{}: {}", fault.reason, fault.detail))),
         }
     }

@@ -7,7 +7,8 @@ use self::bindings::exports::sentinel::plugin::extractor as wit;
 use self::bindings::{ExtractorPlugin, ExtractorPluginPre};
 use super::{link, misfit};
 use crate::PluginError;
-use crate::sandbox::{Cell, Shared, refused};
+use crate::limits::{Cell, refused, shortened};
+use crate::sandbox::Shared;
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, reason = "made by a macro from plugin.wit, which documents it")]
@@ -47,8 +48,8 @@ impl Plugin {
         });
         match answer {
             Ok(Ok(mentions)) => Ok(Ok(mentions.into_iter().map(Mention::from).collect())),
-            Ok(Err(wit::Error::BadRecord(detail))) => Ok(Err(refused(detail))),
-            Ok(Err(wit::Error::BadConfig(detail))) => Err(EngineError::Refused(detail)),
+            Ok(Err(wit::Error::BadRecord(detail))) => Ok(Err(refused(&detail))),
+            Ok(Err(wit::Error::BadConfig(detail))) => Err(EngineError::Refused(shortened(&detail))),
             Err(fault) => Ok(Err(fault)),
         }
     }

@@ -6,8 +6,9 @@ use self::bindings::exports::sentinel::plugin::filter as wit;
 use self::bindings::{FilterPlugin, FilterPluginPre};
 use super::{link, misfit};
 use crate::PluginError;
+use crate::limits::{Cell, refused, shortened};
 use crate::manifest::Scope;
-use crate::sandbox::{Cell, Shared, refused};
+use crate::sandbox::Shared;
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, reason = "made by a macro from plugin.wit, which documents it")]
@@ -58,10 +59,10 @@ impl Plugin {
         match answer {
             Ok(Ok(decisions)) if decisions.len() == rows.len() => Ok(decisions.into_iter().map(kept).collect()),
             Ok(Ok(decisions)) => {
-                Ok(Err(refused(format!("{} rows were asked about and {} decided", rows.len(), decisions.len()))))
+                Ok(Err(refused(&format!("{} rows were asked about and {} decided", rows.len(), decisions.len()))))
             }
-            Ok(Err(wit::Error::BadRecord(detail))) => Ok(Err(refused(detail))),
-            Ok(Err(wit::Error::BadConfig(detail))) => Err(EngineError::Refused(detail)),
+            Ok(Err(wit::Error::BadRecord(detail))) => Ok(Err(refused(&detail))),
+            Ok(Err(wit::Error::BadConfig(detail))) => Err(EngineError::Refused(shortened(&detail))),
             Err(fault) => Ok(Err(fault)),
         }
     }
@@ -77,7 +78,9 @@ fn kept(decision: wit::Decision) -> PerRecord<Kept> {
                 return Ok(Kept::No(reason));
             }
             let reason: String = reason.chars().take(80).collect();
-            Err(refused(format!("`{reason}` is no reason: a word of lower-case letters, digits and hyphens is needed")))
+            Err(refused(&format!(
+                "`{reason}` is no reason: a word of lower-case letters, digits and hyphens is needed"
+            )))
         }
     }
 }

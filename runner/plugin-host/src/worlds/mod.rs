@@ -8,7 +8,8 @@ pub(crate) mod filter;
 use wasmtime::component::{InstancePre, Linker};
 
 use crate::PluginError;
-use crate::sandbox::{Cell, Opened};
+use crate::limits::Cell;
+use crate::sandbox::Opened;
 
 /// Links a component that imports nothing.
 fn link(opened: &Opened, path: &std::path::Path) -> Result<InstancePre<Cell>, PluginError> {
