@@ -1,7 +1,8 @@
 //! The bundled converter for LLaMA-Factory: a ranking data set and the `dataset_info.json` that describes it.
 //!
 //! LLaMA-Factory has no context column. With the context before both answers, its log-probabilities stand on both sides of the
-//! sigmoid loss and cancel; losses that divide by length (`ipo`, `orpo`, `simpo`) see it.
+//! sigmoid loss and cancel; losses that divide by length (`ipo`, `orpo`, `simpo`) see it. Trainers that mask a column of their own
+//! put a space behind any text in it, so that no context is `null`.
 
 use sentinel_plugin::converter::{Error, File};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,7 @@ enum Context {
 
 #[derive(Deserialize)]
 struct Pair {
+    id: String,
     image_path: String,
     question: String,
     context: Vec<String>,
@@ -53,7 +55,7 @@ struct Alpaca<'a> {
     instruction: String,
     input: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    context: Option<String>,
+    context: Option<Option<String>>,
     chosen: String,
     rejected: String,
     images: [&'a str; 1],
@@ -64,7 +66,7 @@ struct Alpaca<'a> {
 struct Sharegpt<'a> {
     conversations: [Turn; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
-    context: Option<String>,
+    context: Option<Option<String>>,
     chosen: Turn,
     rejected: Turn,
     images: [&'a str; 1],
@@ -81,7 +83,7 @@ fn convert(config: &str, rows: Vec<String>) -> Result<Vec<File>, Error> {
     let mut lines = Vec::with_capacity(rows.len());
     for row in &rows {
         let pair: Pair = sentinel_plugin::parse(row).map_err(Error::BadRecord)?;
-        lines.push(line(&pair, &config));
+        lines.push(line(&pair, question(&pair)?, &config));
     }
     let file = format!("{}.json", config.name);
     let info = serde_json::to_string_pretty(&json!({ config.name.as_str(): info(&config, &file) }));
@@ -93,15 +95,31 @@ fn convert(config: &str, rows: Vec<String>) -> Result<Vec<File>, Error> {
     ])
 }
 
-fn line(pair: &Pair, config: &Config) -> String {
+/// LLaMA-Factory's marks for pictures, films and sounds, which it counts in all it reads of a row.
+const MARKS: [&str; 3] = ["<image>", "<video>", "<audio>"];
+
+/// Returns the question with the mark of its picture.
+fn question(pair: &Pair) -> Result<String, Error> {
+    let said = pair.context.iter().chain([&pair.chosen, &pair.rejected]);
+    let marked = MARKS.iter().any(|mark| said.clone().any(|text| text.contains(mark)));
+    match MARKS.map(|mark| pair.question.matches(mark).count()) {
+        [0, 0, 0] if !marked => Ok(format!("<image>{}", pair.question)),
+        [1, 0, 0] if !marked => Ok(pair.question.clone()),
+        _ => Err(Error::BadRecord(format!(
+            "a pair of `{}` has a mark of LLaMA-Factory in its text, such as `<image>`",
+            pair.id
+        ))),
+    }
+}
+
+fn line(pair: &Pair, question: String, config: &Config) -> String {
     let before = pair.context.join(" ");
     let answer = |sentence: &str| match config.context {
         Context::Prefix if !before.is_empty() => format!("{before} {sentence}"),
         _ => sentence.to_owned(),
     };
     let (chosen, rejected) = (answer(&pair.chosen), answer(&pair.rejected));
-    let context = (config.context == Context::Column).then(|| before.clone());
-    let question = format!("<image>{}", pair.question);
+    let context = (config.context == Context::Column).then(|| (!before.is_empty()).then(|| before.clone()));
     let images = [pair.image_path.as_str()];
     let line = match config.layout {
         Layout::Alpaca => {
@@ -124,6 +142,9 @@ fn info(config: &Config, file: &str) -> Value {
     };
     for name in ["chosen", "rejected", "images"] {
         columns[name] = name.into();
+    }
+    if config.context == Context::Column {
+        columns["context"] = "context".into();
     }
     let mut info = json!({ "file_name": file, "ranking": true, "columns": columns });
     if config.layout == Layout::Sharegpt {
