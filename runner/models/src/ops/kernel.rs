@@ -20,7 +20,9 @@ pub(super) fn fused(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == candle_core::DType::F32
 }
 
-/// Runs a kernel compiled for the widest instructions this machine has.
+/// Runs a kernel compiled for the widest instructions this machine has. What is handed to it, and to the functions below, must be
+/// marked `#[inline(always)]`: a closure that is not becomes code of its own, compiled for the narrowest, where every fused
+/// multiply-add is a call.
 #[inline(always)]
 pub(super) fn dispatch<R>(kernel: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(kernel)
@@ -56,7 +58,12 @@ pub(super) fn for_rows(out: &mut [f32], width: usize, f: impl Fn(usize, &mut [f3
 /// As [`for_rows`], for rows that cost as much as `cost` elements.
 pub(super) fn for_rows_costing(out: &mut [f32], width: usize, cost: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
     let rows = (ELEMENTS_MIN / cost.max(1)).max(1);
-    let run = |(i, chunk): (usize, &mut [f32])| dispatch(|| f(i * rows, chunk));
+    let run = |(i, chunk): (usize, &mut [f32])| {
+        dispatch(
+            #[inline(always)]
+            || f(i * rows, chunk),
+        )
+    };
     match out.len() <= rows * width {
         true => run((0, out)),
         false => out.par_chunks_mut(rows * width).enumerate().for_each(run),
@@ -67,7 +74,10 @@ pub(super) fn for_rows_costing(out: &mut [f32], width: usize, cost: usize, f: im
 pub(super) fn sum_rows(rows: usize, width: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     let block = |i: usize| {
         let mut sums = vec![0.0; width];
-        dispatch(|| (i * ROWS..((i + 1) * ROWS).min(rows)).for_each(|row| f(row, &mut sums)));
+        dispatch(
+            #[inline(always)]
+            || (i * ROWS..((i + 1) * ROWS).min(rows)).for_each(|row| f(row, &mut sums)),
+        );
         sums
     };
     let blocks: Vec<Vec<f32>> = match rows * width > ELEMENTS_MIN {

@@ -107,7 +107,12 @@ impl CustomOp3 for LinearOp {
         let (mut out, shape) = product_cpu(x, xl, w, wl)?;
         let bias = operand(bias, bl)?;
         if let CpuStorage::F32(out) = &mut out {
-            for_rows(out, bias.len(), |_, rows| rows.chunks_exact_mut(bias.len()).for_each(|row| add_to(row, bias)));
+            for_rows(
+                out,
+                bias.len(),
+                #[inline(always)]
+                |_, rows| rows.chunks_exact_mut(bias.len()).for_each(|row| add_to(row, bias)),
+            );
         }
         Ok((out, shape))
     }
@@ -126,7 +131,14 @@ impl CustomOp3 for LinearOp {
             return Ok((dx, dw, None));
         }
         let n = bias.elem_count();
-        let sums = read([&grad], |[g]| sum_rows(g.len() / n, n, |row, sums| add_to(sums, &g[row * n..][..n])))?;
+        let sums = read([&grad], |[g]| {
+            sum_rows(
+                g.len() / n,
+                n,
+                #[inline(always)]
+                |row, sums| add_to(sums, &g[row * n..][..n]),
+            )
+        })?;
         Ok((dx, dw, Some(Tensor::from_vec(sums, n, grad.device())?)))
     }
 }

@@ -54,13 +54,19 @@ impl CustomOp1 for TokenLogp {
     fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (logits, v) = (operand(logits, layout)?, self.vocabulary);
         let mut out = vec![0.0; self.targets.len()];
-        for_rows_costing(&mut out, 1, v, |first, out| {
-            for (i, out) in out.iter_mut().enumerate() {
-                let row = &logits[(first + i) * v..][..v];
-                let (greatest, sum) = partition(row);
-                *out = row[self.targets[first + i] as usize] - greatest - sum.ln();
-            }
-        });
+        for_rows_costing(
+            &mut out,
+            1,
+            v,
+            #[inline(always)]
+            |first, out| {
+                for (i, out) in out.iter_mut().enumerate() {
+                    let row = &logits[(first + i) * v..][..v];
+                    let (greatest, sum) = partition(row);
+                    *out = row[self.targets[first + i] as usize] - greatest - sum.ln();
+                }
+            },
+        );
         Ok((CpuStorage::F32(out), Shape::from(self.targets.len())))
     }
 
@@ -68,17 +74,22 @@ impl CustomOp1 for TokenLogp {
         let v = self.vocabulary;
         let out = read([logits, &grad.contiguous()?], |[logits, dy]| {
             let mut out = vec![0.0; logits.len()];
-            for_rows(&mut out, v, |first, rows| {
-                for (i, out) in rows.chunks_exact_mut(v).enumerate() {
-                    let (row, dy) = (&logits[(first + i) * v..][..v], dy[first + i]);
-                    let (greatest, sum) = partition(row);
-                    let scale = -dy / sum;
-                    for (out, &x) in out.iter_mut().zip(row) {
-                        *out = scale * exp(x - greatest);
+            for_rows(
+                &mut out,
+                v,
+                #[inline(always)]
+                |first, rows| {
+                    for (i, out) in rows.chunks_exact_mut(v).enumerate() {
+                        let (row, dy) = (&logits[(first + i) * v..][..v], dy[first + i]);
+                        let (greatest, sum) = partition(row);
+                        let scale = -dy / sum;
+                        for (out, &x) in out.iter_mut().zip(row) {
+                            *out = scale * exp(x - greatest);
+                        }
+                        out[self.targets[first + i] as usize] += dy;
                     }
-                    out[self.targets[first + i] as usize] += dy;
-                }
-            });
+                },
+            );
             out
         })?;
         Ok(Some(Tensor::from_vec(out, logits.shape(), logits.device())?))
@@ -97,7 +108,10 @@ impl CustomOp1 for LogSigmoid {
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let dx = read([x, &grad.contiguous()?], |[x, dy]| {
-            dispatch(|| x.iter().zip(dy).map(|(&x, &dy)| dy * sigmoid(-x)).collect::<Vec<_>>())
+            dispatch(
+                #[inline(always)]
+                || x.iter().zip(dy).map(|(&x, &dy)| dy * sigmoid(-x)).collect::<Vec<_>>(),
+            )
         })?;
         Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
     }

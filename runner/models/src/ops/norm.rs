@@ -57,18 +57,23 @@ fn moments(x: &[f32], eps: f32) -> Statistics {
 fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, statistics: impl Fn(&[f32]) -> Statistics + Sync) -> Vec<f32> {
     let c = w.len();
     let mut out = vec![0.0; x.len()];
-    for_rows(&mut out, c, |first, rows| {
-        for (i, out) in rows.chunks_exact_mut(c).enumerate() {
-            let x = &x[(first + i) * c..][..c];
-            let s = statistics(x);
-            for ((out, &x), &w) in out.iter_mut().zip(x).zip(w) {
-                *out = (x - s.mean) * s.inverse * w;
+    for_rows(
+        &mut out,
+        c,
+        #[inline(always)]
+        |first, rows| {
+            for (i, out) in rows.chunks_exact_mut(c).enumerate() {
+                let x = &x[(first + i) * c..][..c];
+                let s = statistics(x);
+                for ((out, &x), &w) in out.iter_mut().zip(x).zip(w) {
+                    *out = (x - s.mean) * s.inverse * w;
+                }
+                if let Some(b) = b {
+                    add_to(out, b);
+                }
             }
-            if let Some(b) = b {
-                add_to(out, b);
-            }
-        }
-    });
+        },
+    );
     out
 }
 
@@ -82,30 +87,40 @@ fn input_gradient(
 ) -> Vec<f32> {
     let c = w.len();
     let mut dx = vec![0.0; x.len()];
-    for_rows(&mut dx, c, |first, rows| {
-        for (i, dx) in rows.chunks_exact_mut(c).enumerate() {
-            let (x, dy) = (&x[(first + i) * c..][..c], &dy[(first + i) * c..][..c]);
-            let s = statistics(x);
-            let along = sum_lanes(c, |j| dy[j] * w[j] * ((x[j] - s.mean) * s.inverse)) / c as f32;
-            let mean = if centred { sum_lanes(c, |j| dy[j] * w[j]) / c as f32 } else { 0.0 };
-            for j in 0..c {
-                let normed = (x[j] - s.mean) * s.inverse;
-                dx[j] = s.inverse * (dy[j] * w[j] - mean - normed * along);
+    for_rows(
+        &mut dx,
+        c,
+        #[inline(always)]
+        |first, rows| {
+            for (i, dx) in rows.chunks_exact_mut(c).enumerate() {
+                let (x, dy) = (&x[(first + i) * c..][..c], &dy[(first + i) * c..][..c]);
+                let s = statistics(x);
+                let along = sum_lanes(c, |j| dy[j] * w[j] * ((x[j] - s.mean) * s.inverse)) / c as f32;
+                let mean = if centred { sum_lanes(c, |j| dy[j] * w[j]) / c as f32 } else { 0.0 };
+                for j in 0..c {
+                    let normed = (x[j] - s.mean) * s.inverse;
+                    dx[j] = s.inverse * (dy[j] * w[j] - mean - normed * along);
+                }
             }
-        }
-    });
+        },
+    );
     dx
 }
 
 /// Returns dw (C): Σ dy · x̂.
 fn weight_gradient(x: &[f32], dy: &[f32], c: usize, statistics: impl Fn(&[f32]) -> Statistics + Sync) -> Vec<f32> {
-    sum_rows(x.len() / c, c, |row, sums| {
-        let (x, dy) = (&x[row * c..][..c], &dy[row * c..][..c]);
-        let s = statistics(x);
-        for ((sum, &x), &dy) in sums.iter_mut().zip(x).zip(dy) {
-            *sum += dy * ((x - s.mean) * s.inverse);
-        }
-    })
+    sum_rows(
+        x.len() / c,
+        c,
+        #[inline(always)]
+        |row, sums| {
+            let (x, dy) = (&x[row * c..][..c], &dy[row * c..][..c]);
+            let s = statistics(x);
+            for ((sum, &x), &dy) in sums.iter_mut().zip(x).zip(dy) {
+                *sum += dy * ((x - s.mean) * s.inverse);
+            }
+        },
+    )
 }
 
 impl CustomOp2 for RmsNorm {
@@ -114,7 +129,13 @@ impl CustomOp2 for RmsNorm {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let out = forward(operand(x, xl)?, operand(w, wl)?, None, |row| rms(row, self.eps));
+        let out = forward(
+            operand(x, xl)?,
+            operand(w, wl)?,
+            None,
+            #[inline(always)]
+            |row| rms(row, self.eps),
+        );
         Ok((CpuStorage::F32(out), xl.shape().clone()))
     }
 
@@ -147,7 +168,13 @@ impl CustomOp3 for LayerNorm {
         bl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let bias = operand(b, bl)?;
-        let out = forward(operand(x, xl)?, operand(w, wl)?, Some(bias), |row| moments(row, self.eps));
+        let out = forward(
+            operand(x, xl)?,
+            operand(w, wl)?,
+            Some(bias),
+            #[inline(always)]
+            |row| moments(row, self.eps),
+        );
         Ok((CpuStorage::F32(out), xl.shape().clone()))
     }
 
@@ -165,7 +192,14 @@ impl CustomOp3 for LayerNorm {
             let c = ws.len();
             let dx = x.track_op().then(|| input_gradient(xs, ws, dy, true, statistics));
             let dw = w.track_op().then(|| weight_gradient(xs, dy, c, statistics));
-            let db = b.track_op().then(|| sum_rows(dy.len() / c, c, |row, sums| add_to(sums, &dy[row * c..][..c])));
+            let db = b.track_op().then(|| {
+                sum_rows(
+                    dy.len() / c,
+                    c,
+                    #[inline(always)]
+                    |row, sums| add_to(sums, &dy[row * c..][..c]),
+                )
+            });
             (dx, dw, db)
         })?;
         let tensor = |values: Option<Vec<f32>>, like: &Tensor| {

@@ -36,12 +36,17 @@ const WIDTH: usize = 64;
 
 #[inline(always)]
 fn map(out: &mut [f32], f: impl Fn(usize) -> f32 + Sync) {
-    for_rows(out, WIDTH, |first, chunk| {
-        let start = first * WIDTH;
-        for (i, out) in chunk.iter_mut().enumerate() {
-            *out = f(start + i);
-        }
-    });
+    for_rows(
+        out,
+        WIDTH,
+        #[inline(always)]
+        |first, chunk| {
+            let start = first * WIDTH;
+            for (i, out) in chunk.iter_mut().enumerate() {
+                *out = f(start + i);
+            }
+        },
+    );
 }
 
 /// The normal distribution function Φ and density φ. Φ by Abramowitz and Stegun 7.1.26: 1.5e-7 absolute.
@@ -111,14 +116,14 @@ impl CustomOp1 for Activate {
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = operand(x, xl)?;
         let mut out = vec![0.0; x.len()];
-        by_activation!(self.0, A => map(&mut out, |i| value(x[i], A)));
+        by_activation!(self.0, A => map(&mut out, #[inline(always)] |i| value(x[i], A)));
         Ok((CpuStorage::F32(out), xl.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let dx = read([x, &grad.contiguous()?], |[x, dy]| {
             let mut dx = vec![0.0; x.len()];
-            by_activation!(self.0, A => map(&mut dx, |i| dy[i] * slope(x[i], A)));
+            by_activation!(self.0, A => map(&mut dx, #[inline(always)] |i| dy[i] * slope(x[i], A)));
             dx
         })?;
         Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
@@ -136,15 +141,27 @@ impl CustomOp2 for SiluMul {
             candle_core::bail!("silu-mul of {:?} and {:?}", gl.shape(), ul.shape());
         }
         let mut out = vec![0.0; gate.len()];
-        map(&mut out, |i| value(gate[i], Activation::Silu) * up[i]);
+        map(
+            &mut out,
+            #[inline(always)]
+            |i| value(gate[i], Activation::Silu) * up[i],
+        );
         Ok((CpuStorage::F32(out), gl.shape().clone()))
     }
 
     fn bwd(&self, gate: &Tensor, up: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (dgate, dup) = read([gate, up, &grad.contiguous()?], |[gate, up, dy]| {
             let (mut dgate, mut dup) = (vec![0.0; gate.len()], vec![0.0; gate.len()]);
-            map(&mut dgate, |i| dy[i] * up[i] * slope(gate[i], Activation::Silu));
-            map(&mut dup, |i| dy[i] * value(gate[i], Activation::Silu));
+            map(
+                &mut dgate,
+                #[inline(always)]
+                |i| dy[i] * up[i] * slope(gate[i], Activation::Silu),
+            );
+            map(
+                &mut dup,
+                #[inline(always)]
+                |i| dy[i] * value(gate[i], Activation::Silu),
+            );
             (dgate, dup)
         })?;
         let tensor = |values| Tensor::from_vec(values, gate.shape(), gate.device());

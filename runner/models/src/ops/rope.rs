@@ -41,20 +41,25 @@ impl Rope {
         read([&self.cos, &self.sin], |[cos, sin]| {
             let mut out = vec![0.0; x.len()];
             let positions = cos.len() / half;
-            for_rows(&mut out, width, |first, rows| {
-                for (i, out) in rows.chunks_exact_mut(width).enumerate() {
-                    let (row, at) = (first + i, (first + i) % positions * half);
-                    let (cos, sin) = (&cos[at..][..half], &sin[at..][..half]);
-                    let heads = x[row * width..][..width].chunks_exact(2 * half);
-                    for (x, out) in heads.zip(out.chunks_exact_mut(2 * half)) {
-                        let ((a, b), (out_a, out_b)) = (x.split_at(half), out.split_at_mut(half));
-                        for j in 0..half {
-                            out_a[j] = a[j] * cos[j] - b[j] * (sign * sin[j]);
-                            out_b[j] = b[j] * cos[j] + a[j] * (sign * sin[j]);
+            for_rows(
+                &mut out,
+                width,
+                #[inline(always)]
+                |first, rows| {
+                    for (i, out) in rows.chunks_exact_mut(width).enumerate() {
+                        let (row, at) = (first + i, (first + i) % positions * half);
+                        let (cos, sin) = (&cos[at..][..half], &sin[at..][..half]);
+                        let heads = x[row * width..][..width].chunks_exact(2 * half);
+                        for (x, out) in heads.zip(out.chunks_exact_mut(2 * half)) {
+                            let ((a, b), (out_a, out_b)) = (x.split_at(half), out.split_at_mut(half));
+                            for j in 0..half {
+                                out_a[j] = a[j] * cos[j] - b[j] * (sign * sin[j]);
+                                out_b[j] = b[j] * cos[j] + a[j] * (sign * sin[j]);
+                            }
                         }
                     }
-                }
-            });
+                },
+            );
             out
         })
     }

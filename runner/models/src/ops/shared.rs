@@ -51,36 +51,42 @@ fn fill(out: &mut [f32], q: &Tensor, span: &Span<'_>, d: usize) -> Result<()> {
     let scale = 1.0 / (d as f32).sqrt();
     let operands = [q, span.prefix.0, span.prefix.1, span.own.0, span.own.1];
     read(operands, |[q, prefix_keys, prefix_values, own_keys, own_values]| {
-        for_rows_costing(out, width, (p + t) * width, |first, rows| {
-            let mut weights = vec![0.0; p + t];
-            for (i, row) in rows.chunks_exact_mut(width).enumerate() {
-                let query_row = &q[(first + i) * width..][..width];
-                let own = (first + i) * t * key_width;
-                for head in 0..heads {
-                    let (query, at) = (&query_row[head * d..][..d], head / shared_by * d);
-                    let key = |j: usize| match j < p {
-                        true => &prefix_keys[j * key_width + at..][..d],
-                        false => &own_keys[own + (j - p) * key_width + at..][..d],
-                    };
-                    let value = |j: usize| match j < p {
-                        true => &prefix_values[j * key_width + at..][..d],
-                        false => &own_values[own + (j - p) * key_width + at..][..d],
-                    };
-                    for (j, weight) in weights.iter_mut().enumerate() {
-                        let key = key(j);
-                        *weight = sum_lanes(d, |c| query[c] * key[c]) * scale;
+        for_rows_costing(
+            out,
+            width,
+            (p + t) * width,
+            #[inline(always)]
+            |first, rows| {
+                let mut weights = vec![0.0; p + t];
+                for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+                    let query_row = &q[(first + i) * width..][..width];
+                    let own = (first + i) * t * key_width;
+                    for head in 0..heads {
+                        let (query, at) = (&query_row[head * d..][..d], head / shared_by * d);
+                        let key = |j: usize| match j < p {
+                            true => &prefix_keys[j * key_width + at..][..d],
+                            false => &own_keys[own + (j - p) * key_width + at..][..d],
+                        };
+                        let value = |j: usize| match j < p {
+                            true => &prefix_values[j * key_width + at..][..d],
+                            false => &own_values[own + (j - p) * key_width + at..][..d],
+                        };
+                        for (j, weight) in weights.iter_mut().enumerate() {
+                            let key = key(j);
+                            *weight = sum_lanes(d, |c| query[c] * key[c]) * scale;
+                        }
+                        let most = greatest(&weights);
+                        weights.iter_mut().for_each(|weight| *weight = exp(*weight - most));
+                        let total = sum_lanes(p + t, |j| weights[j]);
+                        let out = &mut row[head * d..][..d];
+                        for (j, weight) in weights.iter().enumerate() {
+                            out.iter_mut().zip(value(j)).for_each(|(out, value)| *out += weight * value);
+                        }
+                        out.iter_mut().for_each(|out| *out /= total);
                     }
-                    let most = greatest(&weights);
-                    weights.iter_mut().for_each(|weight| *weight = exp(*weight - most));
-                    let total = sum_lanes(p + t, |j| weights[j]);
-                    let out = &mut row[head * d..][..d];
-                    for (j, weight) in weights.iter().enumerate() {
-                        out.iter_mut().zip(value(j)).for_each(|(out, value)| *out += weight * value);
-                    }
-                    out.iter_mut().for_each(|out| *out /= total);
                 }
-            }
-        });
+            },
+        );
     })
 }
 
