@@ -65,6 +65,7 @@ def main():
     with torch.no_grad():
         for parameter in adapter.values():
             parameter.copy_(torch.randn_like(parameter) * 0.05)
+    model.peft_config["default"].base_model_name_or_path = "base"
     model.save_pretrained(OUT / "adapter")
     (OUT / "adapter" / "README.md").unlink(missing_ok=True)
 
