@@ -45,7 +45,7 @@ impl Desk {
 }
 
 /// Does what the command line asks for.
-pub(crate) fn dispatch(arguments: Arguments) -> Exit {
+pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
     let desk = Desk { engines: Arc::new(NativeEngines::new()), manifests: Manifests };
     let done = match &arguments.command {
         Command::Run(args) => run::run(&desk, args),
