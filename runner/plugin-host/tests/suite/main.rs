@@ -9,4 +9,5 @@ mod extractor;
 mod formats;
 mod hostile;
 mod manifests;
+mod own_plugin;
 mod pair_filter;
