@@ -102,7 +102,7 @@ struct Outside {
 
 /// Looks at a component: its manifest, which may stand in a module inside it, and what it imports itself.
 fn outside(bytes: &[u8]) -> Result<Outside, String> {
-    let (mut manifest, mut imports, mut depth) = (None, Vec::new(), 0);
+    let (mut manifests, mut imports, mut depth) = (Vec::new(), Vec::new(), 0);
     for payload in Parser::new(0).parse_all(bytes) {
         let wrong = |error: wasmparser::BinaryReaderError| format!("{} at byte {:#x}", error.message(), error.offset());
         match payload.map_err(wrong)? {
@@ -116,16 +116,15 @@ fn outside(bytes: &[u8]) -> Result<Outside, String> {
                     imports.push(format!("`{:.200}`", import.map_err(wrong)?.name.name));
                 }
             }
-            Payload::CustomSection(section) if section.name() == SECTION => {
-                if manifest.replace(text(section.data())?).is_some() {
-                    return Err("it has two manifests".to_owned());
-                }
-            }
+            Payload::CustomSection(section) if section.name() == SECTION => manifests.push(text(section.data())?),
             _ => {}
         }
     }
-    let manifest = manifest.ok_or_else(|| format!("it has no section `{SECTION}` with a manifest"))?;
-    Ok(Outside { manifest, imports })
+    match (manifests.pop(), manifests.is_empty()) {
+        (Some(manifest), true) => Ok(Outside { manifest, imports }),
+        (Some(_), false) => Err("it has more than one manifest".to_owned()),
+        (None, _) => Err(format!("it has no section `{SECTION}` with a manifest")),
+    }
 }
 
 fn text(data: &[u8]) -> Result<String, String> {

@@ -134,8 +134,8 @@ fn endless_loops_end_by_count_not_by_clock() {
     let start = Instant::now();
     let (_made, filter) = opened(Limits { fuel: 1_000, fuel_a_row: 1_000, ..limits() });
     let rows: Vec<&str> = std::iter::once("loop").chain(std::iter::repeat_n("x", 1000)).collect();
-    let faults =
-        [filter.keep("{}", &[rows.clone()]), filter.keep("{}", &[rows])].map(|answer| answer.unwrap()[0].clone());
+    let faults = [filter.keep("{}", std::slice::from_ref(&rows)), filter.keep("{}", &[rows])]
+        .map(|answer| answer.unwrap()[0].clone());
     assert_eq!(faults[0], faults[1]);
     assert_eq!(outcome(&faults[0]), "plugin-too-slow");
     // A million instructions take milliseconds; a minute means that nobody counts.
