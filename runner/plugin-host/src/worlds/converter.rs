@@ -10,7 +10,6 @@ use crate::limits::{Cell, shortened};
 use crate::sandbox::Shared;
 
 mod bindings {
-    #![expect(unreachable_pub, reason = "made by a macro from plugin.wit, which documents it")]
     wasmtime::component::bindgen!({ path: "../../plugins/wit", world: "converter-plugin" });
 }
 

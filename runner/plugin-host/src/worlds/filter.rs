@@ -11,7 +11,6 @@ use crate::manifest::Scope;
 use crate::sandbox::Shared;
 
 mod bindings {
-    #![expect(unreachable_pub, reason = "made by a macro from plugin.wit, which documents it")]
     wasmtime::component::bindgen!({ path: "../../plugins/wit", world: "filter-plugin" });
 }
 
