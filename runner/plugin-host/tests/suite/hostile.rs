@@ -130,6 +130,17 @@ fn a_refused_configuration_ends_the_stage() {
 }
 
 #[test]
+fn a_whole_filter_sees_all_rows_at_once_and_fails_as_a_whole() {
+    let plugin = made(&filter(&format!("{MANIFEST}scope = 'whole'\n"), FILTER, MODULE));
+    let filter = PluginHost::new(limits()).unwrap().filter(&plugin.spec).unwrap();
+    // The first row of all says what is done; a call for each unit would loop, or trap.
+    let answers = filter.keep("{}", &[vec![], vec!["kind", "loop"], vec!["unreachable"]]).unwrap();
+    assert_eq!(answers, [Ok(vec![]), Ok(vec![Kept::Yes; 2]), Ok(vec![Kept::Yes])]);
+    let failed = filter.keep("{}", &[vec!["unreachable"], vec!["kind"]]);
+    assert!(matches!(&failed, Err(EngineError::Refused(why)) if why.starts_with("plugin-trap: ")), "{failed:?}");
+}
+
+#[test]
 fn endless_loops_end_by_count_not_by_clock() {
     let start = Instant::now();
     let (_made, filter) = opened(Limits { fuel: 1_000, fuel_a_row: 1_000, ..limits() });
