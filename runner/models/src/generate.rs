@@ -68,9 +68,9 @@ pub(crate) fn sentences(
     let mut drawn: Vec<Vec<Drawn>> = starts.iter().map(|start| vec![Drawn::default(); start.streams.len()]).collect();
     let mut rows = Vec::new();
     for (number, start) in starts.iter().enumerate() {
-        for candidate in 0..start.streams.len() {
+        for (candidate, stream) in start.streams.iter().enumerate() {
             let mut row = Row { start: number, candidate, ids: Vec::new(), said: String::new(), perhaps: None };
-            let token = rules.warp.choose(&start.prefix.logits, start.streams[candidate].number(start.drawn));
+            let token = rules.warp.choose(&start.prefix.logits, stream.number(start.drawn));
             match row.take(token, start, text, rules, decoder.config().max_positions)? {
                 Some(done) => drawn[number][candidate] = done,
                 None => rows.push(row),

@@ -111,7 +111,7 @@ mod tests {
         }
         // Four standard deviations of the binomial around 1/4, 1/2, 0, 1/4.
         for (count, share) in counts.iter().zip([0.25, 0.5, 0.0, 0.25]) {
-            let (mean, deviation) = (40_000.0 * share, (40_000.0 * share * (1.0 - share)).sqrt());
+            let (mean, deviation) = (40_000.0 * share, (40_000.0f64 * share * (1.0 - share)).sqrt());
             assert!((f64::from(*count) - mean).abs() <= 4.0 * deviation, "{counts:?}");
         }
     }

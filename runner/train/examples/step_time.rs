@@ -19,6 +19,9 @@ use sentinel_world::{DESCRIBE, TinyWorld};
 /// Pairs a picture, as the quickstart keeps them.
 const A_PICTURE: usize = 4;
 
+/// Pictures as PNG.
+type Pictures = BTreeMap<Digest, Vec<u8>>;
+
 /// When each unit of work was first and last heard of.
 struct Clock(Mutex<BTreeMap<&'static str, (Instant, Instant, u64)>>);
 
@@ -87,8 +90,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Makes pairs: a true description goes on with its own next sentence, or with that of a description full of imagined objects.
-fn pairs(count: usize) -> Result<(Vec<Pair>, BTreeMap<Digest, Vec<u8>>), EngineError> {
-    let (mut pairs, mut pictures) = (Vec::with_capacity(count), BTreeMap::new());
+fn pairs(count: usize) -> Result<(Vec<Pair>, Pictures), EngineError> {
+    let (mut pairs, mut pictures) = (Vec::with_capacity(count), Pictures::new());
     for index in 0..count.div_ceil(A_PICTURE) as u32 {
         let scene = TinyWorld.compose(42, "train", index)?;
         let describe = |hallucination| -> Result<Vec<String>, EngineError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 
 use crate::TrainError;
 use crate::optimizer::{AdamW, Gradients, Moments, clip, gradients};
@@ -36,7 +36,7 @@ impl Slope {
     }
 
     /// Adds another part of the same step.
-    pub fn add(mut self, other: Self) -> Result<Self, TrainError> {
+    pub fn plus(mut self, other: Self) -> Result<Self, TrainError> {
         self.loss += other.loss;
         for (name, gradient) in other.gradients {
             let sum = match self.gradients.get(&name) {
@@ -84,6 +84,20 @@ impl Fit<'_> {
             self.optimizer.step(self.vars, &gradients, moments, learning_rate)?;
             after(&Reading { step, loss, gradient_norm, learning_rate }, moments)?;
         }
-        Ok(())
+        // No loss has seen what the last step made.
+        let total = magnitude(self.vars.values().map(Var::as_tensor))?;
+        match total.is_finite() {
+            true => Ok(()),
+            false => Err(TrainError::Diverged { step: moments.steps, reading: "sum of all parameters", value: total }),
+        }
     }
+}
+
+/// Returns the sum of all absolute values: finite if and only if every number is.
+pub(crate) fn magnitude<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> Result<f64, TrainError> {
+    let mut total = 0.0;
+    for tensor in tensors {
+        total += tensor.to_dtype(DType::F64)?.abs()?.sum_all()?.to_scalar::<f64>()?;
+    }
+    Ok(total)
 }

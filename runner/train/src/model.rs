@@ -6,13 +6,20 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor, Var};
 
 use crate::TrainError;
+use crate::fit::magnitude;
 
 /// Writes `model.safetensors`, as f16 if `half`; configuration and tokenizer files are the caller's to copy.
 pub fn write(dir: &Path, vars: &BTreeMap<String, Var>, half: bool) -> Result<(), TrainError> {
     let dtype = if half { DType::F16 } else { DType::F32 };
     let mut tensors = BTreeMap::new();
     for (name, var) in vars {
-        tensors.insert(published(name), var.as_tensor().to_dtype(dtype)?);
+        let tensor = var.as_tensor().to_dtype(dtype)?;
+        if !magnitude(std::iter::once(&tensor))?.is_finite() {
+            return Err(TrainError::Row(format!(
+                "`{name}` has numbers too great for half precision; leave out `half`"
+            )));
+        }
+        tensors.insert(published(name), tensor);
     }
     // The tower's last norm is not on LLaVA's path and has not been trained; readers expect it all the same.
     if let Some(width) = vars.get("vision_tower.pre_layrnorm.weight").map(|var| var.elem_count()) {

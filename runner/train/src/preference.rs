@@ -232,7 +232,7 @@ impl Step {
         let (slopes, margins): (Vec<Slope>, Vec<Vec<f32>>) = parts.into_iter().unzip();
         let mut slope = Slope { loss: 0.0, gradients: Gradients::new() };
         for part in slopes {
-            slope = slope.add(part)?;
+            slope = slope.plus(part)?;
         }
         let (margins, count) = (margins.concat(), batch.len() as f64);
         let margin = margins.iter().map(|margin| f64::from(*margin)).sum::<f64>() / count;

@@ -4,18 +4,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers may do what tests may")]
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::Device;
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Exec;
-use sentinel_domain::ports::{
-    AdapterRef, EngineError, Optimisation, PreferenceTask, TrainLog, Trainer, VlmSpec, Watch,
-};
-use sentinel_domain::records::{Pair, PairType};
+use sentinel_domain::ports::{AdapterRef, EngineError, Optimisation, PreferenceTask, TrainLog, Trainer, VlmSpec};
+use sentinel_domain::records::Pair;
 use sentinel_train::CandleTrainer;
 use serde::Deserialize;
+use support::{Until, fixtures, model};
 
 #[derive(Deserialize)]
 struct Expected {
@@ -46,32 +47,8 @@ struct Trained {
     trained_norms: BTreeMap<String, f64>,
 }
 
-struct Silent;
-
-impl Watch for Silent {
-    fn cancelled(&self) -> bool {
-        false
-    }
-    fn progress(&self, _: u64, _: u64, _: &'static str, _: &[(&'static str, f64)]) {}
-}
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
-}
-
 fn expected() -> Expected {
     serde_json::from_slice(&std::fs::read(fixtures().join("preference/expected.json")).unwrap()).unwrap()
-}
-
-/// The tiny LLaVA's weights beside the files that turn words and pictures into tokens and pixels.
-fn model() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(fixtures().join("preference/model")).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
-    }
-    std::fs::copy(fixtures().join("llava-tiny/model.safetensors"), dir.path().join("model.safetensors")).unwrap();
-    dir
 }
 
 fn pairs(expected: &Expected, pictures: &[Vec<u8>]) -> Vec<Pair> {
@@ -79,18 +56,10 @@ fn pairs(expected: &Expected, pictures: &[Vec<u8>]) -> Vec<Pair> {
         id: format!("r{number}"),
         step: pair.context.len() as u32,
         picture: Digest::of(&pictures[pair.picture]),
-        image_path: format!("picture-{}.png", pair.picture),
         question: expected.question.clone(),
         context: pair.context.clone(),
-        chosen: pair.chosen.clone(),
-        rejected: pair.rejected.clone(),
-        objects_of_chosen: Vec::new(),
-        hallucinated_in_rejected: Vec::new(),
-        factual: Vec::new(),
-        named: Vec::new(),
-        named_hallucinated: Vec::new(),
         is_last: pair.is_last,
-        pair_type: PairType::Agnostic,
+        ..support::pair(&pair.chosen, &pair.rejected)
     };
     expected.pairs.iter().enumerate().map(pair).collect()
 }
@@ -129,7 +98,7 @@ fn train(expected: &Expected, learn_end: bool, out: &Path) -> TrainLog {
         checkpoints: checkpoints.path(),
         out,
     };
-    CandleTrainer::new(&Exec::default()).unwrap().preference(&task, &Silent).unwrap()
+    CandleTrainer::new(&Exec::default()).unwrap().preference(&task, &Until::done()).unwrap()
 }
 
 fn check(learn_end: bool, theirs: impl Fn(&Expected) -> &Trained) {

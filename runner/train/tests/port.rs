@@ -1,45 +1,22 @@
-//! The port as a whole, on the model this repository ships: training leaves an adapter that does what it learnt, and continues bit
+//! The port as a whole, on the tiny LLaVA: training leaves an adapter that does what it learnt, and continues bit
 //! for bit wherever it was stopped.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers may do what tests may")]
 
+mod support;
+
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::{ImageFormat, Rgb, RgbImage};
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Exec;
 use sentinel_domain::ports::{
-    EngineError, NextTokenTask, Optimisation, Phase, PreferenceTask, TrainLog, Trainer, VlmSpec, Watch,
+    AdapterRef, EngineError, NextTokenTask, Optimisation, Phase, PreferenceTask, TrainLog, Trainer, VlmSpec, Watch,
 };
-use sentinel_domain::records::{Dialogue, Pair, PairType};
+use sentinel_domain::records::{Dialogue, Pair};
 use sentinel_train::CandleTrainer;
-
-/// Wants to stop after so many steps.
-struct Until(u64, AtomicU64);
-
-impl Until {
-    fn step(step: u64) -> Self {
-        Self(step, AtomicU64::new(0))
-    }
-}
-
-impl Watch for Until {
-    fn cancelled(&self) -> bool {
-        self.1.load(Ordering::Relaxed) >= self.0
-    }
-    fn progress(&self, done: u64, _: u64, unit: &'static str, _: &[(&'static str, f64)]) {
-        if unit == "steps" {
-            self.1.store(done, Ordering::Relaxed);
-        }
-    }
-}
-
-fn base() -> VlmSpec {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/tiny-world/model");
-    VlmSpec { path, adapter: None }
-}
+use support::{Until, model};
 
 fn picture() -> Vec<u8> {
     let picture = RgbImage::from_fn(112, 112, |x, y| Rgb([(x * 2) as u8, (y * 2) as u8, (x + y) as u8]));
@@ -49,23 +26,14 @@ fn picture() -> Vec<u8> {
 }
 
 fn pair(number: u32) -> Pair {
-    let context = ["In the top left, there is a cat.", "In the middle, there is a chair."];
+    let context = ["A cat sleeps.", "A table!"];
     Pair {
         id: format!("r{number}"),
         step: number % 3,
         picture: Digest::of(&picture()),
-        image_path: "picture.png".into(),
-        question: "Describe this picture.".into(),
         context: context[..(number % 3) as usize].iter().map(|&sentence| sentence.into()).collect(),
-        chosen: "In the middle, there is a dog.".into(),
-        rejected: "In the bottom right, there is a cup.".into(),
-        objects_of_chosen: vec!["dog".into()],
-        hallucinated_in_rejected: vec!["cup".into()],
-        factual: Vec::new(),
-        named: Vec::new(),
-        named_hallucinated: Vec::new(),
         is_last: number % 3 == 2,
-        pair_type: PairType::Agnostic,
+        ..support::pair("A dog.", "The cat is on the table.")
     }
 }
 
@@ -89,9 +57,9 @@ fn blobs(_: Digest) -> Result<Vec<u8>, EngineError> {
 }
 
 fn learn_pairs(threads: u32, checkpoints: &Path, out: &Path, watch: &dyn Watch) -> Result<TrainLog, EngineError> {
-    let pairs: Vec<Pair> = (0..12).map(pair).collect();
+    let (model, pairs): (_, Vec<Pair>) = (model(), (0..12).map(pair).collect());
     let task = PreferenceTask {
-        base: &base(),
+        base: &VlmSpec { path: model.path().into(), adapter: None },
         start: None,
         pairs: &pairs,
         pictures: &blobs,
@@ -113,8 +81,8 @@ fn learn_dialogues(checkpoints: &Path, out: &Path, watch: &dyn Watch) -> Result<
         id: format!("{number}/{group}"),
         picture: Digest::of(&number.to_le_bytes()),
         image_path: String::new(),
-        question: "Describe this picture.".into(),
-        answer: vec!["In the middle, there is a dog.".into()],
+        question: "What is here?".into(),
+        answer: vec!["A dog sleeps on the table.".into()],
         group: group.into(),
     };
     let dialogues: Vec<Dialogue> = (0..4).flat_map(|k| [(k, "describe"), (k, "places")]).map(dialogue).collect();
@@ -125,8 +93,9 @@ fn learn_dialogues(checkpoints: &Path, out: &Path, watch: &dyn Watch) -> Result<
         final_learning_rate: 1e-4,
         warmup: 1,
     };
+    let model = model();
     let task = NextTokenTask {
-        base: &base(),
+        base: &VlmSpec { path: model.path().into(), adapter: None },
         fresh: true,
         dialogues: &dialogues,
         pictures: &blobs,
@@ -150,7 +119,7 @@ fn folder() -> tempfile::TempDir {
 #[test]
 fn preference_training_widens_the_margin_and_continues_bit_for_bit() {
     let (checkpoints, out) = (folder(), folder());
-    let log = learn_pairs(2, checkpoints.path(), out.path(), &Until::step(u64::MAX)).unwrap();
+    let log = learn_pairs(2, checkpoints.path(), out.path(), &Until::done()).unwrap();
     assert_eq!(log.readings, ["loss", "margin", "accuracy", "learning_rate", "gradient_norm"]);
     assert_eq!(log.steps.len(), 6);
     // Before the first step the policy is the reference: margin 0, loss ln 2.
@@ -160,7 +129,7 @@ fn preference_training_widens_the_margin_and_continues_bit_for_bit() {
         let (checkpoints, again) = (folder(), folder());
         let first = learn_pairs(1, checkpoints.path(), again.path(), &Until::step(stop));
         assert!(matches!(first, Err(EngineError::Cancelled)), "stopped at {stop}");
-        let continued = learn_pairs(2, checkpoints.path(), again.path(), &Until::step(u64::MAX)).unwrap();
+        let continued = learn_pairs(2, checkpoints.path(), again.path(), &Until::done()).unwrap();
         assert_eq!(continued, log, "stopped at {stop}");
         let file = "adapter_model.safetensors";
         assert_eq!(bytes(again.path(), file), bytes(out.path(), file), "stopped at {stop}");
@@ -177,48 +146,71 @@ fn a_damaged_checkpoint_is_not_continued_from() {
     let mut content = std::fs::read(&found[0]).unwrap();
     *content.last_mut().unwrap() ^= 1;
     std::fs::write(&found[0], content).unwrap();
-    let steps = learn_pairs(1, checkpoints.path(), again.path(), &Until::step(u64::MAX)).unwrap().steps.len();
+    let steps = learn_pairs(1, checkpoints.path(), again.path(), &Until::done()).unwrap().steps.len();
     assert_eq!(steps, 6);
 }
 
 #[test]
 fn next_token_training_learns_and_continues_bit_for_bit() {
     let (checkpoints, out) = (folder(), folder());
-    let log = learn_dialogues(checkpoints.path(), out.path(), &Until::step(u64::MAX)).unwrap();
+    let log = learn_dialogues(checkpoints.path(), out.path(), &Until::done()).unwrap();
     assert_eq!(log.steps.len(), 7);
     assert!(log.steps[6][0] < log.steps[0][0], "{:?}", log.steps);
     let (checkpoints, again) = (folder(), folder());
     learn_dialogues(checkpoints.path(), again.path(), &Until::step(4)).unwrap_err();
-    assert_eq!(learn_dialogues(checkpoints.path(), again.path(), &Until::step(u64::MAX)).unwrap(), log);
+    assert_eq!(learn_dialogues(checkpoints.path(), again.path(), &Until::done()).unwrap(), log);
     for file in ["model.safetensors", "config.json", "tokenizer.json", "preprocessor_config.json"] {
         assert_eq!(bytes(again.path(), file), bytes(out.path(), file), "{file}");
     }
 }
 
-#[test]
-fn mistakes_in_the_data_are_told_with_their_values() {
-    let (checkpoints, out) = (folder(), folder());
-    let mut pairs = vec![pair(0)];
-    pairs[0].context = vec!["In the middle, there is a dog.".into(); 60];
-    let (base, optim) = (base(), optimisation());
-    let task = |pairs, loss: &str| PreferenceTask {
+/// Tells what comes of a task that `change` has spoilt.
+fn mistake(pairs: &[Pair], start: Option<&AdapterRef>, change: impl FnOnce(&mut PreferenceTask<'_>)) -> String {
+    let (model, checkpoints, out) = (model(), folder(), folder());
+    let base = VlmSpec { path: model.path().into(), adapter: None };
+    let mut task = PreferenceTask {
         base: &base,
-        start: None,
+        start,
         pairs,
         pictures: &blobs,
-        loss: loss.into(),
+        loss: "c-dpo".into(),
         beta: 0.1,
         rank: 4,
         alpha: 8.0,
         learn_end: false,
-        optim: optim.clone(),
+        optim: optimisation(),
         checkpoints: checkpoints.path(),
         out: out.path(),
     };
-    let trainer = CandleTrainer::new(&Exec::default()).unwrap();
-    let error = |task: &PreferenceTask<'_>| trainer.preference(task, &Until::step(u64::MAX)).unwrap_err().to_string();
-    let told = error(&task(&pairs, "c-dpo"));
-    assert!(told.contains("the model has room for 256"), "{told}");
-    let told = error(&task(&pairs, "next-token"));
-    assert!(told.contains("`next-token`") && told.contains("c-dpo"), "{told}");
+    change(&mut task);
+    let error = CandleTrainer::new(&Exec::default()).unwrap().preference(&task, &Until::done()).unwrap_err();
+    assert!(matches!(error, EngineError::Refused(_)), "{error:?}");
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "something was written");
+    error.to_string()
+}
+
+#[test]
+fn mistakes_are_told_with_their_values() {
+    let check = |told: String, expected: &str| assert!(told.contains(expected), "{told}");
+    let pairs = [pair(0), pair(1)];
+    let of_task = |change: fn(&mut PreferenceTask<'_>)| mistake(&pairs, None, change);
+    check(of_task(|task| task.loss = "next-token".into()), "`next-token`");
+    check(of_task(|task| task.pairs = &[]), "no pairs");
+    check(of_task(|task| task.rank = 0), "rank 0");
+    check(of_task(|task| task.beta = f64::NAN), "beta is NaN");
+    check(of_task(|task| task.optim.learning_rate = f64::MAX), "training diverged: the ");
+    check(of_task(|task| task.pictures = &|_| Ok(b"no picture".to_vec())), "cannot read the picture");
+    let of_pair = |change: fn(&mut Pair)| {
+        let mut pairs = pairs.clone();
+        change(&mut pairs[1]);
+        mistake(&pairs, None, |_| ())
+    };
+    let told = of_pair(|pair| pair.context = vec!["A cat sleeps on the table.".into(); 40]);
+    check(told, "the model has room for 256");
+    check(of_pair(|pair| pair.chosen.clear()), "the pair of `r1` at step 1 has an empty sentence");
+    let start = AdapterRef { dir: support::fixtures().join("cdpo/adapter"), digest: Digest::of(b"start") };
+    let told = mistake(&pairs, Some(&start), |task| (task.rank, task.alpha) = (8, 16.0));
+    check(told, "has shape [4, 48], (8, 48) expected");
+    let exec = Exec { device: Some("cuda:0".into()), ..Exec::default() };
+    check(CandleTrainer::new(&exec).map(|_| ()).unwrap_err().to_string(), "no device `cuda:0`");
 }

@@ -62,7 +62,7 @@ pub(super) fn for_rows_costing(out: &mut [f32], width: usize, cost: usize, f: im
         dispatch(
             #[inline(always)]
             || f(i * rows, chunk),
-        )
+        );
     };
     match out.len() <= rows * width {
         true => run((0, out)),
