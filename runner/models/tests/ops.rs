@@ -69,6 +69,27 @@ fn linear() {
 }
 
 #[test]
+fn a_row_of_a_linear_has_the_same_bits_in_any_company() {
+    // Heads, adapters' ranks, vocabularies: from few outputs to many, over few inputs and many.
+    for (k, n) in
+        [(48, 4), (4, 48), (192, 16), (16, 192), (192, 97), (192, 192), (600, 16), (1100, 64), (4096, 8), (40, 1)]
+    {
+        let (x, w) = (draw(1, &[300, k]), draw(2, &[n, k]));
+        let bits = |first: usize, rows: usize| {
+            let x = x.narrow(0, first, rows).unwrap();
+            let y = ops::linear(&x, &w, None).unwrap().flatten_all().unwrap();
+            y.to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+        };
+        let all = bits(0, 300);
+        for rows in (1..20).chain([31, 32, 33, 63, 64, 65, 66, 127, 128, 129, 255, 256, 257]) {
+            for first in [0, 7] {
+                assert!(bits(first, rows) == all[first * n..][..rows * n], "{rows} rows from {first}, {k} to {n}");
+            }
+        }
+    }
+}
+
+#[test]
 fn norms() {
     let recorded = Recorded::of("norm");
     recorded.check("rms", &[draw(1, &[3, 2, 19]), draw(2, &[19])], |x| ops::rms_norm(&x[0], &x[1], 1e-5));

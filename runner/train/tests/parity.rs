@@ -83,6 +83,21 @@ impl Fixture {
         LoraVars::of(&peft_adapter(), &self.model.config().text, shape).unwrap()
     }
 
+    /// The rows as pairs: chosen and rejected stand after one prefix.
+    fn pairs(&self) -> [PairIds; 2] {
+        [0, 1].map(|k| {
+            let (chosen, rejected) = (&self.rows[k], &self.rows[k + 2]);
+            let (start, end) = (chosen.learnt.start, chosen.learnt.end);
+            assert_eq!(chosen.ids[..start], rejected.ids[..rejected.learnt.start]);
+            PairIds {
+                prefix: chosen.ids[..start].to_vec(),
+                image_at: chosen.image_at,
+                chosen: chosen.ids[start..end].to_vec(),
+                rejected: rejected.ids[rejected.learnt.clone()].to_vec(),
+            }
+        })
+    }
+
     fn loss(&self, lora: &LoraVars) -> Tensor {
         let policy = row_logps(&self.model, &self.features, &self.rows, Some(&lora.adapter())).unwrap();
         let reference = &self.tensors["reference"];
@@ -112,18 +127,7 @@ fn log_probabilities_with_and_without_the_adapter_agree() {
 #[test]
 fn a_shared_prefix_gives_the_same_loss_and_gradients() {
     let f = load();
-    let pair = |k: usize| {
-        let (chosen, rejected) = (&f.rows[k], &f.rows[k + 2]);
-        let (start, end) = (chosen.learnt.start, chosen.learnt.end);
-        assert_eq!(chosen.ids[..start], rejected.ids[..rejected.learnt.start]);
-        PairIds {
-            prefix: chosen.ids[..start].to_vec(),
-            image_at: chosen.image_at,
-            chosen: chosen.ids[start..end].to_vec(),
-            rejected: rejected.ids[rejected.learnt.clone()].to_vec(),
-        }
-    };
-    let (pairs, lora) = ([pair(0), pair(1)], f.lora());
+    let (pairs, lora) = (f.pairs(), f.lora());
     let features = f.features.narrow(0, 0, 2).unwrap();
     let (chosen, rejected) = pair_logps(&f.model, &features, &pairs.each_ref(), Some(&lora.adapter())).unwrap();
     assert!(relative(&Tensor::cat(&[&chosen, &rejected], 0).unwrap(), &f.tensors["policy"]) < 1e-5);
@@ -134,6 +138,23 @@ fn a_shared_prefix_gives_the_same_loss_and_gradients() {
     for (name, gradient) in &gradients(&lora.vars, &loss.backward().unwrap()) {
         let difference = relative(gradient, &f.tensors[&format!("gradient.{name}")]);
         assert!(difference < 1e-4, "`{name}` differs by {difference:e}");
+    }
+}
+
+#[test]
+fn a_pair_has_the_same_bits_in_any_company() {
+    let (f, adapter) = (load(), load().lora().adapter());
+    let logps = |pairs: &[&PairIds], first: usize| {
+        let features = f.features.narrow(0, first, pairs.len()).unwrap();
+        let (chosen, rejected) = pair_logps(&f.model, &features, pairs, Some(&adapter)).unwrap();
+        let bits = |t: Tensor| t.to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        (bits(chosen), bits(rejected))
+    };
+    let pairs = f.pairs();
+    assert_ne!(pairs[0].len(), pairs[1].len(), "one is padded to the other");
+    let (chosen, rejected) = logps(&pairs.each_ref(), 0);
+    for k in [0, 1] {
+        assert_eq!(logps(&[&pairs[k]], k), (vec![chosen[k]], vec![rejected[k]]), "pair {k}");
     }
 }
 

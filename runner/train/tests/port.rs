@@ -136,6 +136,34 @@ fn preference_training_widens_the_margin_and_continues_bit_for_bit() {
     }
 }
 
+/// Dies when it hears of this step.
+struct Death(u64);
+
+impl Watch for Death {
+    fn cancelled(&self) -> bool {
+        false
+    }
+    fn progress(&self, done: u64, _: u64, unit: &'static str, _: &[(&'static str, f64)]) {
+        assert!(unit != "steps" || done < self.0, "dead at step {done}");
+    }
+}
+
+#[test]
+fn what_was_killed_between_checkpoints_ends_in_the_same_bytes() {
+    let (checkpoints, out) = (folder(), folder());
+    let log = learn_pairs(2, checkpoints.path(), out.path(), &Until::done()).unwrap();
+    // Checkpoints are written after steps 2 and 4.
+    for death in [2, 4, 6] {
+        let (checkpoints, again) = (folder(), folder());
+        let run = || learn_pairs(1, checkpoints.path(), again.path(), &Death(death));
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
+        let continued = learn_pairs(2, checkpoints.path(), again.path(), &Until::done()).unwrap();
+        assert_eq!(continued, log, "killed at {death}");
+        let file = "adapter_model.safetensors";
+        assert_eq!(bytes(again.path(), file), bytes(out.path(), file), "killed at {death}");
+    }
+}
+
 #[test]
 fn a_damaged_checkpoint_is_not_continued_from() {
     let (checkpoints, out, again) = (folder(), folder(), folder());

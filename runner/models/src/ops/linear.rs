@@ -9,8 +9,7 @@ use super::kernel::{add_to, for_rows, fused, operand, read, sum_rows};
 
 /// Returns `x · wᵀ + b` for x (…, K), w (N, K), b (N) → (…, N).
 ///
-/// On the CPU a row's bits do not depend on the other rows: a single row is multiplied as two, because the matrix kernel takes
-/// another path for one.
+/// On the CPU a row's bits do not depend on the other rows, nor on how many there are.
 pub fn linear(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let x = x.contiguous()?;
     match bias {
@@ -42,16 +41,30 @@ fn product<S: BackendStorage>(x: &S, xl: &Layout, w: &S, wl: &Layout) -> Result<
     Ok((out, shape))
 }
 
-/// As [`product`], with a lone row doubled.
+/// As [`product`], with rows of zeros behind too few rows.
 fn product_cpu(x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
     let (rows, n, k, shape) = sizes(xl, wl)?;
-    let (CpuStorage::F32(values), 1) = (x, rows) else { return product(x, xl, w, wl) };
-    let row = &values[xl.start_offset()..xl.start_offset() + k];
-    let doubled = CpuStorage::F32([row, row].concat());
-    let (out, _) = product(&doubled, &Layout::contiguous((2, k)), w, wl)?;
+    let enough = rows_min(n, k);
+    let CpuStorage::F32(values) = x else { return product(x, xl, w, wl) };
+    if rows >= enough {
+        return product(x, xl, w, wl);
+    }
+    let mut padded = values[xl.start_offset()..xl.start_offset() + rows * k].to_vec();
+    padded.resize(enough * k, 0.0);
+    let (out, _) = product(&CpuStorage::F32(padded), &Layout::contiguous((enough, k)), w, wl)?;
     let CpuStorage::F32(mut out) = out else { candle_core::bail!("a product of f32 is not f32") };
-    out.truncate(n);
+    out.truncate(rows * n);
     Ok((CpuStorage::F32(out), shape))
+}
+
+/// Returns from how many rows on a product of K inputs and N outputs is always summed in the same order. The matrix kernel (crate
+/// `gemm` 0.19) has ways of its own for one row, for results of at most 256 numbers, and for results of at most 64 × 64 when it
+/// sums more than 512 products.
+fn rows_min(n: usize, k: usize) -> usize {
+    const SMALL: usize = 16 * 16;
+    let (side, depth) = (64, 512);
+    let blocked = if n <= side && k > depth { side + 1 } else { 2 };
+    blocked.max(SMALL / n.max(1) + 1)
 }
 
 impl LinearOp {
