@@ -47,7 +47,7 @@ fn published_pairs_go_straight_to_training() {
     let files = fs::read_dir(desk.path().join("data")).unwrap().map(|entry| entry.unwrap().file_name());
     let pairs = files.map(|name| name.into_string().unwrap()).find(|name| name.ends_with("_data_pair.jsonl")).unwrap();
     let stages = format!(
-        "  pairs: {{kind: read, with: {{file: data/{pairs}, pictures: data}}}}\n  \
+        "  pairs: {{kind: read, with: {{file: data/{pairs}, pictures: data, format: pairs}}}}\n  \
          train: {{kind: train, needs: {{pairs: pairs}}, with: {{model: base, loss: c-dpo, lora: {{rank: 4, alpha: 8}}, max_steps: 2}}}}\n"
     );
     desk.write("published.yaml", &(head("published") + &stages));

@@ -58,15 +58,14 @@ fn batches_threads_and_records_in_flight_change_no_byte() {
     let desk = Desk::new();
     assert_eq!(desk.run(&QUICKSTART).code, 0);
     let other = Desk::new();
-    other.edit("quickstart.yaml", "      over: scenes ", "      over: scenes\n      #");
     for (stage, exec) in [
         ("n: 10, temperature: 0.7}", "exec: {batch: 1, threads: 1}"),
         ("detectors: [yolo, detr]}", "exec: {batch: 8}"),
-        ("rank: 16, alpha: 32}, epochs: 1, batch: 16, learning_rate: 1e-4, warmup: 10}", "exec: {threads: 1}"),
         ("needs: {descriptions: held-out}, with: {model: base}", "exec: {batch: 3, threads: 1}"),
     ] {
         other.edit("quickstart.yaml", stage, &format!("{stage}, {exec}"));
     }
+    other.edit("quickstart.yaml", "    needs: {pairs: keep}\n", "    needs: {pairs: keep}\n    exec: {threads: 1}\n");
     other.edit("quickstart.yaml", "  bootstrap: ", "  bootstrap:\n    exec: {in_flight: 5}\n    #");
     let told = other.run(&QUICKSTART);
     assert_eq!(told.code, 0, "{told}");

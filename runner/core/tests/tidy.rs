@@ -111,7 +111,9 @@ fn arrows_between_crates_lead_one_way() {
             continue;
         };
         let (uses, tests) = dependencies(&name);
-        for used in uses.iter().chain(&tests).filter_map(|used| used.strip_prefix("sentinel-")) {
+        // The tiny world is what tests and benchmarks of any crate may work on.
+        let tests = tests.iter().filter(|used| *used != "sentinel-world");
+        for used in uses.iter().chain(tests).filter_map(|used| used.strip_prefix("sentinel-")) {
             if !allowed.contains(&used) && used != name {
                 wrong.push(format!("`{name}` must not use `{used}`"));
             }
@@ -199,7 +201,8 @@ fn the_core_knows_no_word_of_the_field() {
     for (path, text) in rust_files(&["runner/core/src"]) {
         // What a comment gives as an example may come from the field; code may not.
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
-            let code = line.to_lowercase();
+            // HTML has a word of its own for what stands below a figure.
+            let code = line.to_lowercase().replace("figcaption", "");
             for word in FIELD_WORDS.iter().filter(|word| code.contains(**word)) {
                 wrong.push(format!("{path}:{}: `{word}`", number + 1));
             }

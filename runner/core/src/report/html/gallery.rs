@@ -92,7 +92,7 @@ fn card(
     let Exhibit { id, picture, boxes, columns } = exhibit;
     let id = clipped(id, LABEL_CHARS_MAX * 2);
     let mut card = el("article").class("card");
-    let caption = el("figcaption").text(&id);
+    let named = el("figcaption").text(&id);
     if let Some(digest) = picture {
         let shown = match pictures.get(*digest) {
             Ok(picture) => overlay(&id, picture, boxes, groups),
@@ -102,9 +102,9 @@ fn card(
                 Absence::Unreadable => "neither a PNG nor a JPEG picture",
             }),
         };
-        card = card.with(el("figure").with(shown).with(caption));
+        card = card.with(el("figure").with(shown).with(named));
     } else {
-        card = card.with(el("figure").class("bare").with(caption));
+        card = card.with(el("figure").class("bare").with(named));
     }
     let headed = columns.len() > 1;
     let column = |(stage, text): &(&str, &[Line])| {
