@@ -1,9 +1,9 @@
 //! The door: a workflow with its store, and what can be done with the two. `run`, `plan` and `why` look at the same keys; `report`
 //! and `rows` at what the last run left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -20,6 +20,7 @@ use crate::report::record::{
 use crate::report::{collect, html};
 use crate::reporter::{Event, Reporter, Silent};
 use crate::run::context::{Context, OnMiss};
+use crate::run::error::lost;
 use crate::run::node::{STATE, Told};
 use crate::run::prepare::{PreparedNode, prepare, run_digest};
 use crate::run::publish::{Published, Publisher, REPORT, is_whole};
@@ -107,16 +108,32 @@ impl Session {
         reporter.hear(&Event::Started { stages: self.workflow.nodes.iter().map(|node| node.id.as_str()).collect() });
         let on_miss = if options.fail_on_miss { OnMiss::Fail } else { OnMiss::Compute };
         let context = self.context(options, on_miss, reporter.clone(), stop.clone());
-        let results = execute(&context, &self.prepared, Some(publisher.clone()))?;
-        let mut record = self.record(digest, started, results)?;
-        let report = collect::collect(&self.workflow, &record, &self.store, &self.files)?;
+        let (mut record, report) = self.healing(&context, || {
+            let results = execute(&context, &self.prepared, Some(publisher.clone()))?;
+            let record = self.record(digest, started, results)?;
+            let report = collect::collect(&self.workflow, &record, &self.store, &self.files)?;
+            Ok((record, report))
+        })?;
         record.wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let report = ReportModel { run: record.clone(), ..report };
         publisher.finish(&record, &self.html(&report))?;
-        self.store.keep_run(&record)?;
-        self.store.keep_report(&digest, &serde_json::to_string(&report).expect("a report is JSON"))?;
-        context.pass_warnings();
+        self.store.keep_run(&record, &serde_json::to_string(&report).expect("a report is JSON"))?;
         Ok(Finished { record, report, folder: self.folder.clone(), nothing_to_do: false })
+    }
+
+    /// Does something with what is kept; does it again if some of that turned out damaged. It is removed by then, so that the next
+    /// look misses it, and it is computed anew. The same loss twice is no damage.
+    fn healing<T>(&self, context: &Context, work: impl Fn() -> Result<T, RunError>) -> Result<T, RunError> {
+        let mut known = BTreeSet::new();
+        loop {
+            let result = work();
+            context.pass_warnings();
+            let loss = result.as_ref().err().and_then(lost).filter(|_| !context.stop.is_asked());
+            if !loss.is_some_and(|loss| known.insert(loss)) {
+                return result;
+            }
+            context.failed.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Answers from one digest if everything is there and whole.
@@ -130,7 +147,7 @@ impl Session {
             return Ok(None);
         }
         self.files.remember();
-        let Some(report) = self.store.report(digest)? else { return Ok(None) };
+        let Some(report) = self.store.report(&self.workflow.name, digest)? else { return Ok(None) };
         let report = serde_json::from_str(&report).map_err(|error| {
             tracing::debug!(%error, "the report is of another version, and made again");
         });
@@ -141,15 +158,19 @@ impl Session {
     /// Says what a run would compute; computes nothing.
     pub fn plan(&self, options: &RunOptions) -> Result<Plan, RunError> {
         let context = self.context(options, OnMiss::Tell, Arc::new(Silent), Stop::default());
-        let results = execute(&context, &self.prepared, None)?;
-        Plan::of(&self.workflow, &self.prepared, &self.store, results)
+        self.healing(&context, || {
+            let results = execute(&context, &self.prepared, None)?;
+            Plan::of(&self.workflow, &self.prepared, &self.store, results)
+        })
     }
 
     /// Says why a stage, or one record of it, would have to be computed; a line a reason.
     pub fn why(&self, stage: &str, record: Option<&str>) -> Result<Vec<String>, RunError> {
         let context = self.context(&RunOptions::default(), OnMiss::Tell, Arc::new(Silent), Stop::default());
-        let results = execute(&context, &self.prepared, None)?;
-        why::why(&self.workflow, &self.prepared, &self.store, results, stage, record)
+        self.healing(&context, || {
+            let results = execute(&context, &self.prepared, None)?;
+            why::why(&self.workflow, &self.prepared, &self.store, results, stage, record)
+        })
     }
 
     /// Returns the record of this workflow's last run.
@@ -161,7 +182,8 @@ impl Session {
     /// Writes the report of the last run again; returns where it is.
     pub fn report(&self) -> Result<PathBuf, RunError> {
         let record = self.last()?;
-        let model = self.store.report(&record.digest)?.and_then(|text| serde_json::from_str(&text).ok());
+        let model =
+            self.store.report(&record.workflow, &record.digest)?.and_then(|text| serde_json::from_str(&text).ok());
         let model = model.map_or_else(|| collect::collect(&self.workflow, &record, &self.store, &self.files), Ok)?;
         Publisher::open(&self.folder)?.text(REPORT, &self.html(&model))?;
         Ok(self.folder.join(REPORT))
@@ -209,6 +231,9 @@ impl Session {
             let mut published = Some(published);
             for mut told in told {
                 let room = QUARANTINE_TOLD_MAX.saturating_sub(quarantine.len());
+                // In a loop, units come in the order in which records happen to be under way.
+                told.tally.trace.sort_by(|a, b| (&a.id, a.step).cmp(&(&b.id, b.step)));
+                told.tally.quarantined.sort_by(|a, b| (&a.record, a.step).cmp(&(&b.record, b.step)));
                 quarantine.extend(told.tally.quarantined.drain(..).take(room));
                 let inputs = inputs(&needs[&told.id], &told.id, &flowed);
                 stages.push(self.stage_record(told, inputs, published.take().unwrap_or_default())?);

@@ -37,7 +37,7 @@ impl Store {
             Some((value, found)) if proof(key, false, &value).as_bytes().as_slice() == found => Ok(Some(value)),
             Some(_) => {
                 self.write(|write| write.execute("DELETE FROM memos WHERE key = ?1", [key.as_bytes()]))?;
-                self.damaged("a memo");
+                self.damaged("a memo")?;
                 Ok(None)
             }
             None => Ok(None),
@@ -95,12 +95,17 @@ impl Store {
         })
     }
 
-    /// Keeps the record of a finished run.
-    pub(crate) fn keep_run(&self, record: &RunRecord) -> Kept<()> {
+    /// Keeps the record of a finished run, and what its report is rendered from.
+    pub(crate) fn keep_run(&self, record: &RunRecord, report: &str) -> Kept<()> {
         let text = serde_json::to_string(record).expect("a record is JSON");
-        let insert = "INSERT INTO runs (workflow, digest, started, record) VALUES (?1, ?2, ?3, ?4)";
-        let values = params![record.workflow, record.digest.as_bytes(), record.started.cast_signed(), text];
+        let insert = "INSERT INTO runs (workflow, digest, started, record, report) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let values = params![record.workflow, record.digest.as_bytes(), record.started.cast_signed(), text, report];
         self.write(|write| write.execute(insert, values).map(|_| ()))
+    }
+
+    /// Takes from every run its report, without which nobody takes its word that all is there: the next run looks for itself.
+    pub(super) fn distrust_runs(&self) -> Kept<()> {
+        self.write(|write| write.execute("UPDATE runs SET report = NULL", []).map(|_| ()))
     }
 
     /// Returns the records of a workflow's runs, latest first; of all workflows without a name.
@@ -124,17 +129,12 @@ impl Store {
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// Keeps what the report of the latest run with this digest is rendered from.
-    pub(crate) fn keep_report(&self, digest: &Digest, report: &str) -> Kept<()> {
-        let update = "UPDATE runs SET report = ?2 WHERE id = (SELECT max(id) FROM runs WHERE digest = ?1)";
-        self.write(|write| write.execute(update, params![digest.as_bytes(), report]).map(|_| ()))
-    }
-
     /// Returns what the report of the latest run with this digest is rendered from.
-    pub(crate) fn report(&self, digest: &Digest) -> Kept<Option<String>> {
-        self.read(|read| {
-            let select = "SELECT report FROM runs WHERE digest = ?1 AND report IS NOT NULL ORDER BY id DESC LIMIT 1";
-            read.query_row(select, [digest.as_bytes()], |row| row.get(0)).optional()
-        })
+    pub(crate) fn report(&self, workflow: &str, digest: &Digest) -> Kept<Option<String>> {
+        let report = self.read(|read| {
+            let select = "SELECT report FROM runs WHERE digest = ?1 AND workflow = ?2 ORDER BY id DESC LIMIT 1";
+            read.query_row(select, params![digest.as_bytes(), workflow], |row| row.get(0)).optional()
+        })?;
+        Ok(report.flatten())
     }
 }

@@ -66,7 +66,7 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// Something that was there when it was looked up is gone or damaged since.
-    #[error("what was kept as {0} is gone or damaged")]
+    #[error("{0} is gone or damaged; run again, and it is made anew")]
     Lost(String),
 }
 
@@ -160,10 +160,12 @@ impl Store {
         result.map_err(|error| of_sqlite(&self.folder, error))
     }
 
-    pub(super) fn damaged(&self, what: &str) {
+    /// Notes that something was damaged, and has been removed.
+    pub(super) fn damaged(&self, what: &str) -> Kept<()> {
         tracing::warn!(what, "damaged entry removed");
         let warning = format!("{what} in the store `{}` was damaged and is computed anew", self.folder.display());
         self.warnings.lock().expect("no holder of the lock panics").push(warning);
+        self.distrust_runs()
     }
 
     /// Looks units up.
@@ -175,10 +177,8 @@ impl Store {
             Ok((found, damaged))
         })?;
         if !damaged.is_empty() {
-            self.write(|write| {
-                damaged.iter().try_for_each(|id| write.execute("DELETE FROM units WHERE id = ?1", [id]).map(|_| ()))
-            })?;
-            damaged.iter().for_each(|_| self.damaged("the result of a unit"));
+            self.write(|write| remove_units(write, &damaged))?;
+            damaged.iter().try_for_each(|_| self.damaged("the result of a unit"))?;
         }
         Ok(found)
     }
@@ -201,28 +201,34 @@ impl Store {
                         .prepare_cached("DELETE FROM units WHERE key = ?1 AND fault = 1")?
                         .execute([key.as_bytes()])?;
                 }
-                let first = self.insert(write, fingerprint, &key, &entry)?;
+                kept.push(self.insert(write, fingerprint, &key, entry)?);
                 hold(write, &key, blobs)?;
-                let other = if first { None } else { look_up(write, &key, &mut Vec::new())? };
-                kept.push(other.unwrap_or(entry));
             }
             Ok(kept)
         })
     }
 
+    /// Keeps an entry unless a whole one is there; returns what is kept.
     pub(super) fn insert(
         &self,
         write: &Transaction<'_>,
         fingerprint: i64,
         key: &Digest,
-        entry: &Entry,
-    ) -> rusqlite::Result<bool> {
+        entry: Entry,
+    ) -> rusqlite::Result<Entry> {
+        let mut damaged = Vec::new();
+        if let Some(other) = look_up(write, key, &mut damaged)? {
+            return Ok(other);
+        }
+        remove_units(write, &damaged)?;
         let payload = entry.encode();
         let is_fault = matches!(entry, Entry::Fault(_));
         let proof = proof(key, is_fault, &payload);
-        let insert = "INSERT OR IGNORE INTO units (key, fingerprint, platform, fault, payload, proof) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let insert =
+            "INSERT INTO units (key, fingerprint, platform, fault, payload, proof) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let values = params![key.as_bytes(), fingerprint, self.platform, is_fault, payload, proof.as_bytes()];
-        Ok(write.prepare_cached(insert)?.execute(values)? == 1)
+        write.prepare_cached(insert)?.execute(values)?;
+        Ok(entry)
     }
 
     /// Reads rows back.
@@ -233,7 +239,7 @@ impl Store {
             Some(Entry::Rows(mut outputs)) if usize::from(part.output) < outputs.len() => {
                 Ok(outputs.swap_remove(part.output.into()))
             }
-            _ => Err(StoreError::Lost(format!("rows {}", part.key.short()))),
+            _ => self.distrust_runs().and(Err(StoreError::Lost(format!("the result {}", part.key.short())))),
         });
         match (found.next(), wanted.parts.len()) {
             (None, _) => Ok(Arc::default()),
@@ -263,6 +269,10 @@ impl Store {
         known.insert(fingerprint.digest, id);
         Ok(id)
     }
+}
+
+fn remove_units(write: &Transaction<'_>, ids: &[i64]) -> rusqlite::Result<()> {
+    ids.iter().try_for_each(|id| write.execute("DELETE FROM units WHERE id = ?1", [id]).map(|_| ()))
 }
 
 fn look_up(read: &Transaction<'_>, key: &Digest, damaged: &mut Vec<i64>) -> rusqlite::Result<Option<Entry>> {

@@ -59,6 +59,9 @@ impl Store {
                 }
             }
         }
+        if verified.entries_damaged > 0 {
+            self.distrust_runs()?;
+        }
         Ok(verified)
     }
 

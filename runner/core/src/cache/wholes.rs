@@ -31,7 +31,7 @@ impl Store {
             Some(whole) if self.is_all_there(key, &whole)? => Ok(Some(whole)),
             _ => {
                 self.write(|write| write.execute("DELETE FROM wholes WHERE key = ?1", [key.as_bytes()]))?;
-                self.damaged("the result of a stage");
+                self.damaged("the result of a stage")?;
                 Ok(None)
             }
         }
@@ -73,7 +73,7 @@ impl Store {
         let first = self.write(|write| {
             for rows in rows {
                 let entry = Entry::Rows(vec![rows.clone()]);
-                self.insert(write, fingerprint, &content_key(&rows_digest(rows)), &entry)?;
+                self.insert(write, fingerprint, &content_key(&rows_digest(rows)), entry)?;
             }
             hold(write, key, blobs)?;
             let insert =
@@ -101,25 +101,36 @@ impl Store {
             Found::Whole(bytes) => Ok(Some(bytes)),
             Found::Missing => {
                 if self.forget_owners(digest)? > 0 {
-                    self.damaged("a file");
+                    self.damaged("a file")?;
                 }
                 Ok(None)
             }
             Found::Damaged => {
                 self.forget_owners(digest)?;
-                self.damaged("a file");
+                self.damaged("a file")?;
                 Ok(None)
             }
         }
     }
 
     fn forget_owners(&self, blob: &Digest) -> Kept<usize> {
+        // Most blobs that are missing are the user's files, which nobody owns; they are not worth the lock.
+        let is_owned =
+            self.read(|read| read.prepare_cached("SELECT 1 FROM holds WHERE blob = ?1")?.exists([blob.as_bytes()]))?;
+        if !is_owned {
+            return Ok(0);
+        }
         self.write(|write| {
             let owners = "(SELECT owner FROM holds WHERE blob = ?1)";
             let units = write.execute(&format!("DELETE FROM units WHERE key IN {owners}"), [blob.as_bytes()])?;
             let wholes = write.execute(&format!("DELETE FROM wholes WHERE key IN {owners}"), [blob.as_bytes()])?;
             Ok(units + wholes)
         })
+    }
+
+    /// Whether content of this size is there.
+    pub(crate) fn has_blob(&self, digest: &Digest, bytes: u64) -> bool {
+        self.blobs.has(digest, Some(bytes))
     }
 
     /// Returns where a blob lies.

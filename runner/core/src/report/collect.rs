@@ -28,7 +28,8 @@ pub(crate) fn collect(
     let needs = needs_by_id(workflow);
     for told in &record.stages {
         let Some(node) = find(workflow, &told.id) else { continue };
-        let Some(stage) = node.stage() else { continue };
+        // The workflow may have been edited since.
+        let Some(stage) = node.stage().filter(|stage| stage.kind == told.kind) else { continue };
         let io = Io { id: &told.id, needs: &needs[&told.id], record, store, files };
         let widgets = stage.stage.widgets(&io);
         let widgets = widgets.map_err(|error| RunError::Stage { stage: told.id.clone(), error })?;

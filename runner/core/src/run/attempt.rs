@@ -1,10 +1,11 @@
 //! One piece of work of a stage, tried as often as the workflow says: the world's failures pass, all others do not.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
 use super::context::Context;
-use super::error::RunError;
+use super::error::{RunError, is_lost};
 use super::job::StageJob;
 use super::prepare::Prepared;
 use crate::digest::Digest;
@@ -37,11 +38,11 @@ impl Worker<'_> {
     ) -> Result<K, RunError> {
         let attempts = self.common.retries + 1;
         for attempt in 1..=attempts {
+            let turn = self.stage.uses_device().then(|| self.context.device.lock());
+            // Its time begins with its turn.
             let job = StageJob::new(self.context, self.prepared, &self.common.exec, key, self.common.timeout);
-            let result = {
-                let _turn = self.stage.uses_device().then(|| self.context.device.lock());
-                if self.context.is_stopping() { Err(StageError::Cancelled) } else { work(&job) }
-            };
+            let result = if self.context.is_stopping() { Err(StageError::Cancelled) } else { caught(|| work(&job)) };
+            drop(turn);
             match result.and_then(|done| self.unchanged().map(|()| done)) {
                 Ok(done) => {
                     let kept = keep(done, job.blobs())?;
@@ -50,8 +51,9 @@ impl Worker<'_> {
                 }
                 Err(error) => {
                     let error = self.in_time(error, &job);
-                    if attempt == attempts || !matches!(error, StageError::World(..)) {
-                        return Err(self.failed(error));
+                    // What was lost does not come back by trying: the run has to make it anew.
+                    if attempt == attempts || !matches!(error, StageError::World(..)) || is_lost(&error) {
+                        return Err(self.failed(after(attempt, error)));
                     }
                     let text = error.to_string();
                     let stage = &self.prepared.id;
@@ -97,5 +99,24 @@ impl Worker<'_> {
             std::thread::sleep(look);
             left -= look;
         }
+    }
+}
+
+/// A panic is a bug of the stage, and no other's.
+fn caught<T>(work: impl FnOnce() -> Result<T, StageError>) -> Result<T, StageError> {
+    // What a stage leaves half done is dropped with its job.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
+        Err(StageError::Bug(format!("it panicked: {}", text.unwrap_or("it did not say why"))))
+    })
+}
+
+/// Says how often something was tried.
+fn after(attempts: u32, error: StageError) -> StageError {
+    match error {
+        StageError::World(story, source) if attempts > 1 => {
+            StageError::World(format!("{story}; tried {attempts} times"), source)
+        }
+        error => error,
     }
 }

@@ -39,7 +39,7 @@ pub enum RunError {
         first: Box<Quarantined>,
     },
     /// A unit would have had to be computed.
-    #[error("stage `{stage}` would run: record `{record}`{} is not in the store", at_step(*.step))]
+    #[error("stage `{stage}` would run: {} is not in the store", wanted(.record, *.step))]
     Miss {
         /// Which stage.
         stage: String,
@@ -94,6 +94,25 @@ impl RunError {
             _ => Ending::Failed,
         }
     }
+}
+
+/// Returns what was lost, if that is why this happened: it is made anew when the run looks again.
+pub(crate) fn lost(error: &RunError) -> Option<String> {
+    match error {
+        RunError::Store(StoreError::Lost(what)) => Some(what.clone()),
+        RunError::Stage { error, .. } if is_lost(error) => Some(error.to_string()),
+        _ => None,
+    }
+}
+
+/// Whether a stage was stopped by the loss of something kept.
+pub(crate) fn is_lost(error: &StageError) -> bool {
+    let StageError::World(_, Some(source)) = error else { return false };
+    source.downcast_ref().is_some_and(|source| matches!(source, StoreError::Lost(_)))
+}
+
+fn wanted(record: &str, step: u32) -> String {
+    if record.is_empty() { "its result".into() } else { format!("record `{record}`{}", at_step(step)) }
 }
 
 fn at_step(step: u32) -> String {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::artifact::{FileSet, Rows, rows_digest};
 use crate::cache::kept::{Artifact, Part, RowsRef, UnitRef};
 use crate::cache::store::{Store, StoreError};
+use crate::digest::Digest;
 
 /// What one output of a node gives.
 #[derive(Debug, Clone)]
@@ -35,6 +36,11 @@ impl Open {
     /// Whether a record's rows may yet come.
     pub(crate) fn may_bring(&self, id: &str) -> bool {
         self.more || self.ids.contains(id)
+    }
+
+    /// Returns how many units are open, as far as they can be counted.
+    pub(crate) fn units(&self) -> u64 {
+        self.ids.len() as u64 + u64::from(self.more)
     }
 
     /// Leaves a record open.
@@ -84,6 +90,12 @@ impl Held {
         Self { at, content: None }
     }
 
+    /// No rows, kept nowhere.
+    pub(crate) fn none() -> Self {
+        let at = RowsRef { digest: rows_digest(&[]), count: 0, parts: Arc::new([]) };
+        Self { at, content: Some(Arc::default()) }
+    }
+
     /// Rows kept as an output of an entry.
     pub(crate) fn part(part: Part, rows: Arc<Rows>) -> Self {
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
@@ -115,7 +127,8 @@ impl Held {
 #[derive(Debug, Clone)]
 pub(crate) enum Given {
     Rows(Held),
-    Files(Arc<FileSet>),
+    /// Files, with their digest.
+    Files(Arc<FileSet>, Digest),
 }
 
 /// A unit of work, asked for.

@@ -223,7 +223,7 @@ pub(crate) fn of_store(error: StoreError) -> StageError {
 }
 
 fn gone(digest: Digest) -> StageError {
-    StageError::World(format!("the content {} is no longer in the store; run again", digest.short()), None)
+    of_store(StoreError::Lost(format!("the content {}", digest.short())))
 }
 
 fn broken(path: &Path, error: io::Error) -> StageError {

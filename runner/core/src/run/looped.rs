@@ -14,6 +14,7 @@ use super::prepare::{Ends, Prepared};
 use super::units::Tally;
 use crate::artifact::FileSet;
 use crate::cache::kept::{Artifact, RowsRef, UnitRef};
+use crate::digest::Digest;
 use crate::reporter::Event;
 use crate::stage::StageError;
 use crate::workflow::{Collect, LoopNode, Node, Origin};
@@ -49,13 +50,15 @@ enum Gave {
     Rows(Vec<Held>),
     /// Nothing: the record, or what the stage needs of it, was set aside.
     Nothing,
+    /// Nothing: what the stage needs from outside has no such record.
+    Unmatched,
     Open(After),
 }
 
 /// What a body reads from outside: the same at every step.
 enum Outside {
     Rows(BTreeMap<Arc<str>, RowsRef>, Arc<Open>),
-    Files(Result<Arc<FileSet>, After>),
+    Files(Result<(Arc<FileSet>, Digest), After>),
 }
 
 /// Everything gathered on the way.
@@ -80,8 +83,9 @@ impl LoopWork<'_> {
             return Err(self.wrong("the loop runs over files".into()));
         };
         let outside = self.outside(flows);
+        let undecided = open.units();
         let mut gathered = Gathered {
-            tallies: self.body.iter().map(|_| Tally::default()).collect(),
+            tallies: self.body.iter().map(|_| Tally { undecided, ..Tally::default() }).collect(),
             listed: self.body.iter().map(|stage| vec![Vec::new(); stage.outputs.len()]).collect(),
             states: Vec::new(),
             collected: vec![Vec::new(); self.inner.collect.len()],
@@ -118,7 +122,8 @@ impl LoopWork<'_> {
         let wires = self.body.iter().flat_map(|stage| &stage.inputs);
         let origins = wires.filter(|wire| matches!(wire.from, Origin::Outside { .. }));
         let read = |from: &Origin| match flow(flows, from) {
-            Flow::Files(files) => Outside::Files(files),
+            Flow::Files(Err(after)) => Outside::Files(Err(after)),
+            Flow::Files(Ok(files)) => Outside::Files(Ok((files.clone(), files.digest()))),
             Flow::Rows { known, open } => {
                 Outside::Rows(known.iter().map(|unit| (unit.id.clone(), unit.rows.clone())).collect(), open)
             }
@@ -130,13 +135,18 @@ impl LoopWork<'_> {
     fn enter(&self, order: usize, unit: &UnitRef, gathered: &mut Gathered) -> Result<Option<Going>, RunError> {
         let collected = vec![Vec::new(); self.inner.collect.len()];
         let state = Held::away(unit.rows.clone());
-        let going = Going { order, id: unit.id.clone(), step: 0, state: state.clone(), collected };
+        let mut going = Going { order, id: unit.id.clone(), step: 0, state: state.clone(), collected };
         match self.ended(&going, &state)? {
             None => {
                 gathered.no_state += 1;
                 self.leave(going, gathered)?;
             }
-            Some(true) => self.finish(going, state, gathered)?,
+            Some(true) => {
+                // Nothing of it was set aside: it is in every output, if only without rows.
+                let steps = self.inner.collect.iter().zip(&mut going.collected);
+                steps.filter(|(collect, _)| **collect != Collect::Final).for_each(|(_, rows)| rows.push(Held::none()));
+                self.finish(going, state, gathered)?;
+            }
             Some(false) => return Ok(Some(going)),
         }
         Ok(None)
@@ -172,8 +182,11 @@ impl LoopWork<'_> {
                 Gave::Open(after) => {
                     gathered.open.leave(&one.id, after);
                     gathered.left += 1;
+                    if one.step + 1 < self.inner.max_steps {
+                        gathered.tallies.iter_mut().for_each(|tally| tally.undecided += 1);
+                    }
                 }
-                Gave::Nothing => self.leave(one, gathered)?,
+                Gave::Nothing | Gave::Unmatched => self.leave(one, gathered)?,
                 Gave::Rows(held) => on.extend(self.go_on(one, held[output].clone(), gathered)?),
             }
         }
@@ -200,8 +213,10 @@ impl LoopWork<'_> {
                     places.push(index);
                 }
                 Err(missing) => {
-                    gathered.tallies[number].undecided += u64::from(matches!(missing, Gave::Open(_)));
-                    answers[index] = missing;
+                    let tally = &mut gathered.tallies[number];
+                    tally.undecided += u64::from(matches!(missing, Gave::Open(_)));
+                    tally.counts.unmatched += u64::from(matches!(missing, Gave::Unmatched) && one.step == 0);
+                    answers[index] = if matches!(missing, Gave::Open(_)) { missing } else { Gave::Nothing };
                 }
             }
         }
@@ -244,12 +259,12 @@ impl LoopWork<'_> {
                 }
             }
             Origin::Outside { .. } => match &outside[from] {
-                Outside::Files(Ok(files)) => Ok(Given::Files(files.clone())),
+                Outside::Files(Ok((files, digest))) => Ok(Given::Files(files.clone(), *digest)),
                 Outside::Files(Err(after)) => Err(Gave::Open(after.clone())),
                 Outside::Rows(rows, open) => match (rows.get(&one.id), &open.after) {
                     (Some(rows), _) => Ok(Given::Rows(Held::away(rows.clone()))),
                     (None, Some(after)) if open.may_bring(&one.id) => Err(Gave::Open(after.clone())),
-                    (None, _) => Err(Gave::Nothing),
+                    (None, _) => Err(Gave::Unmatched),
                 },
             },
         }
@@ -323,7 +338,7 @@ impl LoopWork<'_> {
         if gathered.no_state > 0 {
             tally.counts.dropped.insert(NO_STATE.into(), gathered.no_state);
         }
-        tally.undecided = gathered.open.ids.len() as u64 + u64::from(gathered.open.more);
+        tally.undecided = gathered.open.units();
         let mut told = Vec::new();
         for (number, (body, listed)) in gathered.tallies.into_iter().zip(gathered.listed).enumerate() {
             tally.counts.hits += body.counts.hits;

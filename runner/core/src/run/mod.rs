@@ -8,7 +8,7 @@
 
 pub(crate) mod attempt;
 pub(crate) mod context;
-mod error;
+pub(crate) mod error;
 pub(crate) mod flow;
 mod job;
 mod looped;

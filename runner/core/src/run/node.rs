@@ -21,6 +21,9 @@ use crate::workflow::{Node, NodeWork, Origin, Port};
 /// The share of units, in percent, that may be set aside before a stage fails.
 const QUARANTINE_PERCENT_MAX: u64 = 5;
 
+/// Units whose rows are held at once.
+const UNITS_HELD: usize = 1024;
+
 /// The output under which the states of a loop's records are known to its body's inputs.
 pub(crate) const STATE: &str = "state";
 
@@ -59,8 +62,7 @@ pub(crate) fn work(
             work_stage(worker, node, stage.kind, flows)?
         }
         (NodeWork::Loop(inner), PreparedNode::Loop { body, ends }) => {
-            let kind = if inner.body.is_empty() { 0 } else { records(flows, node) };
-            context.tell(&Event::StageStarted { stage: &node.id, kind: "loop", records: Some(kind) });
+            context.tell(&Event::StageStarted { stage: &node.id, kind: "loop", records: Some(records(flows, node)) });
             LoopWork { context, node, inner, body, ends: *ends }.work(flows)?
         }
         _ => unreachable!("nodes are prepared one by one, in order"),
@@ -84,9 +86,8 @@ fn work_stage(worker: Worker<'_>, node: &Node, kind: KindName, flows: &Flows) ->
         Work::Units(_) => {
             let Joined { asks, open, unmatched } = join(&inputs, worker.prepared);
             tally.counts.unmatched = unmatched;
-            tally.undecided = open.ids.len() as u64 + u64::from(open.more);
-            let answers = worker.answer(&asks, &mut tally)?;
-            collect(&asks, answers, open, node.outputs.len(), &worker.prepared.id)
+            tally.undecided = open.units();
+            answer_all(&worker, &asks, open, node.outputs.len(), &mut tally)?
         }
     };
     if let (true, Some(limit)) = (node.needs.is_empty(), worker.context.limit) {
@@ -113,6 +114,8 @@ struct Joined {
 
 fn join(inputs: &[Flow], prepared: &Prepared) -> Joined {
     let mut joined = Joined { asks: Vec::new(), open: Open::default(), unmatched: 0 };
+    // A big set of files is digested once, not once a record.
+    let digests: Vec<Option<Digest>> = inputs.iter().map(files_digest).collect();
     let rows = |flow: &Flow| match flow {
         Flow::Rows { known, open } => Some((known.clone(), open.clone())),
         Flow::Files(_) => None,
@@ -123,9 +126,9 @@ fn join(inputs: &[Flow], prepared: &Prepared) -> Joined {
         let mut given = Vec::with_capacity(inputs.len());
         let mut open_after = None;
         let mut is_matched = true;
-        for (flow, others) in inputs.iter().zip(&others) {
+        for ((flow, others), digest) in inputs.iter().zip(&others).zip(&digests) {
             match (flow, others.as_ref().and_then(|others| others.get(&*unit.id))) {
-                (Flow::Files(Ok(files)), _) => given.push(Given::Files(files.clone())),
+                (Flow::Files(Ok(files)), _) => given.extend(digest.map(|digest| Given::Files(files.clone(), digest))),
                 (Flow::Rows { .. }, Some(rows)) => given.push(Given::Rows(Held::away((*rows).clone()))),
                 (Flow::Rows { open, .. }, None) if open.may_bring(&unit.id) => open_after = flow.after(),
                 (Flow::Rows { .. }, None) => is_matched = false,
@@ -151,6 +154,14 @@ fn join(inputs: &[Flow], prepared: &Prepared) -> Joined {
     joined
 }
 
+/// Returns the digest of files that are known.
+fn files_digest(flow: &Flow) -> Option<Digest> {
+    match flow {
+        Flow::Files(Ok(files)) => Some(files.digest()),
+        Flow::Files(Err(_)) | Flow::Rows { .. } => None,
+    }
+}
+
 fn by_id(flow: &Flow) -> Option<BTreeMap<&str, &RowsRef>> {
     match flow {
         Flow::Rows { known, .. } => Some(known.iter().map(|unit| (&*unit.id, &unit.rows)).collect()),
@@ -158,22 +169,32 @@ fn by_id(flow: &Flow) -> Option<BTreeMap<&str, &RowsRef>> {
     }
 }
 
-fn collect(asks: &[Ask], answers: Vec<Answer>, mut open: Open, outputs: usize, stage: &str) -> Vec<Flow> {
-    let mut known: Vec<Vec<UnitRef>> = vec![Vec::new(); outputs];
-    let after: Arc<str> = stage.into();
-    for (ask, answer) in asks.iter().zip(answers) {
-        match answer {
-            Answer::Rows(held) => {
-                for (known, held) in known.iter_mut().zip(held) {
-                    known.push(UnitRef { id: ask.id.clone(), step: 0, rows: held.at });
+/// Answers all units of a stage. Their rows are held for some of them at a time; what flows on is where they are kept.
+fn answer_all(
+    worker: &Worker<'_>,
+    asks: &[Ask],
+    mut open: Open,
+    outputs: usize,
+    tally: &mut Tally,
+) -> Result<Vec<Flow>, RunError> {
+    let mut known: Vec<Vec<UnitRef>> = vec![Vec::with_capacity(asks.len()); outputs];
+    let after: Arc<str> = worker.prepared.id.as_str().into();
+    let batches = (UNITS_HELD / worker.batch()).max(1);
+    for asks in asks.chunks(batches * worker.batch()) {
+        for (ask, answer) in asks.iter().zip(worker.answer(asks, tally)?) {
+            match answer {
+                Answer::Rows(held) => {
+                    for (known, held) in known.iter_mut().zip(held) {
+                        known.push(UnitRef { id: ask.id.clone(), step: 0, rows: held.at });
+                    }
                 }
+                Answer::Aside => {}
+                Answer::Open => open.leave(&ask.id, &after),
             }
-            Answer::Aside => {}
-            Answer::Open => open.leave(&ask.id, &after),
         }
     }
     let open = Arc::new(open);
-    known.into_iter().map(|known| Flow::Rows { known: Arc::new(known), open: open.clone() }).collect()
+    Ok(known.into_iter().map(|known| Flow::Rows { known: Arc::new(known), open: open.clone() }).collect())
 }
 
 fn shorten(flow: &mut Flow, limit: u64) {

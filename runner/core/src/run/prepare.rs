@@ -22,8 +22,8 @@ pub(crate) struct Prepared {
     pub(crate) fingerprint: Fingerprint,
     /// The connected inputs it sees something of, in slot order.
     pub(crate) inputs: Vec<Wire>,
-    /// The names of its outputs.
-    pub(crate) outputs: Vec<&'static str>,
+    /// Its outputs.
+    pub(crate) outputs: Vec<Slot>,
     /// Which output tells what was left out.
     pub(crate) dropped: Option<usize>,
     /// Files and folders engines open by themselves; they must not change while the stage works.
@@ -85,8 +85,8 @@ fn prepare_stage(
             inputs.push(Wire { slot, from: need.from.clone() });
         }
     }
-    let outputs: Vec<&'static str> = stage.stage.outputs().iter().map(|slot| slot.name).collect();
-    let dropped = outputs.iter().position(|name| *name == DROPPED);
+    let outputs = stage.stage.outputs();
+    let dropped = outputs.iter().position(|slot| slot.name == DROPPED);
     Ok(Arc::new(Prepared { id, fingerprint, inputs, outputs, dropped, opens: opens(stage, workflow) }))
 }
 
@@ -110,9 +110,9 @@ fn opens(stage: &StageNode, workflow: &Workflow) -> Vec<PathBuf> {
     paths
 }
 
-/// Returns the digest of everything a run's results depend on: all fingerprints, and how the stages hang together.
+/// Returns the digest of everything a run's results and its report depend on: all fingerprints, and how the stages hang together.
 pub(crate) fn run_digest(workflow: &Workflow, prepared: &[PreparedNode], limit: Option<u64>) -> Digest {
-    let mut parts: Vec<String> = vec![format!("{limit:?}")];
+    let mut parts: Vec<String> = vec![format!("{limit:?} {:?}", workflow.report.compare)];
     for (node, prepared) in workflow.nodes.iter().zip(prepared) {
         parts.push(node.id.clone());
         parts.extend(node.needs.iter().map(|need| format!("{} {:?}", need.slot, need.from)));

@@ -11,7 +11,6 @@ use super::attempt::Worker;
 use super::context::OnMiss;
 use super::error::RunError;
 use super::flow::{Answer, Ask, Given, Held};
-use super::job::of_store;
 use crate::artifact::{Rows, rows_digest};
 use crate::cache::kept::{Entry, Part, Traced};
 use crate::cache::key::{seen, unit_key};
@@ -21,10 +20,8 @@ use crate::reporter::Event;
 use crate::stage::{Fault, Input, StageError, Unit, UnitOutput, Work};
 use crate::workflow::OnError;
 
-/// Units looked up in one go.
-const LOOK_UP: usize = 1024;
 /// Units handed to a stage in one go where the workflow does not say.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 
 /// How the work of one stage goes: everything its record will tell.
 #[derive(Debug, Default)]
@@ -39,6 +36,13 @@ pub(crate) struct Tally {
     pub(crate) undecided: u64,
 }
 
+/// What a stage sees of a unit, as far as its key needs it.
+struct Look {
+    key: Digest,
+    /// The rows of every input that is seen through a view.
+    shown: Vec<Option<Arc<Rows>>>,
+}
+
 /// A unit that is not in the store.
 struct Miss {
     /// Its place among what was asked for.
@@ -51,118 +55,141 @@ impl Worker<'_> {
     /// Answers units, in order.
     pub(crate) fn answer(&self, asks: &[Ask], tally: &mut Tally) -> Result<Vec<Answer>, RunError> {
         let began = Instant::now();
-        let mut answers: Vec<Answer> = Vec::with_capacity(asks.len());
-        let mut waiting: Vec<Miss> = Vec::new();
-        let batch = self.common.exec.batch.map_or(BATCH, |batch| batch as usize);
         tally.counts.units += asks.len() as u64;
-        for (number, block) in asks.chunks(LOOK_UP).enumerate() {
-            let units = block.iter().map(|ask| self.unit(ask)).collect::<Result<Vec<_>, _>>()?;
-            let keys: Vec<Digest> = units.iter().map(|(traced, _)| traced.key).collect();
-            let found = self.context.store.units(&keys)?;
-            for (offset, ((traced, unit), found)) in units.into_iter().zip(found).enumerate() {
-                let key = traced.key;
-                let place = tally.trace.len();
-                tally.trace.push(traced);
-                match found {
-                    Some(entry) if !(self.context.retry_quarantined && matches!(entry, Entry::Fault(_))) => {
-                        tally.counts.hits += 1;
-                        answers.push(self.settle(&unit, key, entry, tally)?);
-                    }
-                    _ => {
-                        answers.push(Answer::Open);
-                        if self.context.on_miss == OnMiss::Tell {
-                            tally.missed.push(place);
-                            continue;
-                        }
-                        waiting.push(Miss { index: number * LOOK_UP + offset, key, unit });
-                    }
+        let looks = asks.iter().map(|ask| self.look(ask, tally)).collect::<Result<Vec<_>, _>>()?;
+        let keys: Vec<Digest> = looks.iter().map(|look| look.key).collect();
+        let found = self.context.store.units(&keys)?;
+        let (mut answers, mut missed) = (Vec::with_capacity(asks.len()), Vec::new());
+        for (index, (ask, found)) in asks.iter().zip(found).enumerate() {
+            match found {
+                Some(entry) if !(self.context.retry_quarantined && matches!(entry, Entry::Fault(_))) => {
+                    tally.counts.hits += 1;
+                    answers.push(self.settle(ask, keys[index], entry, tally)?);
+                }
+                _ => {
+                    answers.push(Answer::Open);
+                    missed.push(index);
                 }
             }
-            self.may_compute(&waiting)?;
-            while waiting.len() >= batch {
-                let rest = waiting.split_off(batch);
-                self.compute(std::mem::replace(&mut waiting, rest), &mut answers, tally)?;
-            }
         }
-        if !waiting.is_empty() {
-            self.compute(waiting, &mut answers, tally)?;
+        match (self.context.on_miss, missed.first()) {
+            (OnMiss::Tell, _) => {
+                let before = tally.trace.len() - asks.len();
+                tally.missed.extend(missed.iter().map(|index| before + index));
+            }
+            (OnMiss::Fail, Some(first)) => {
+                let Ask { id, step, .. } = &asks[*first];
+                let (stage, record) = (self.prepared.id.clone(), id.to_string());
+                return Err(RunError::Miss { stage, record, step: *step });
+            }
+            _ => {
+                for batch in missed.chunks(self.batch()) {
+                    let misses = batch.iter().map(|index| self.miss(*index, &asks[*index], &looks[*index]));
+                    self.compute(asks, misses.collect::<Result<_, _>>()?, &mut answers, tally)?;
+                }
+            }
         }
         tally.wall_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(answers)
     }
 
-    /// Makes of what is asked for what the stage may see, and its key.
-    fn unit(&self, ask: &Ask) -> Result<(Traced, Unit), RunError> {
-        let mut inputs = BTreeMap::new();
+    /// Units handed to the stage in one go.
+    pub(crate) fn batch(&self) -> usize {
+        self.common.exec.batch.map_or(BATCH, |batch| batch as usize)
+    }
+
+    /// Makes a unit's key. Rows are read only where a view hides a part of them.
+    fn look(&self, ask: &Ask, tally: &mut Tally) -> Result<Look, RunError> {
+        let mut shown = Vec::with_capacity(ask.inputs.len());
         let mut digests = Vec::with_capacity(ask.inputs.len());
         for (wire, given) in self.prepared.inputs.iter().zip(&ask.inputs) {
-            let (digest, input) = match (given, wire.slot.view) {
-                (Given::Files(files), _) => (files.digest(), Input::Files(files.clone())),
+            let (digest, rows) = match (given, wire.slot.view) {
+                (Given::Files(_, digest), _) => (*digest, None),
+                (Given::Rows(held), None) => (held.at.digest, None),
                 (Given::Rows(held), Some(view)) => {
                     let rows = seen(&*held.rows(&self.context.store)?, view).map_err(|error| self.failed(error))?;
-                    (rows_digest(&rows), Input::Rows(Arc::new(rows)))
+                    (rows_digest(&rows), Some(Arc::new(rows)))
                 }
-                (Given::Rows(held), None) => (held.at.digest, Input::Rows(held.rows(&self.context.store)?)),
             };
             digests.push((wire.slot.name, digest));
-            inputs.insert(wire.slot.name, input);
+            shown.push(rows);
         }
         let key = unit_key(&self.prepared.fingerprint.digest, &ask.id, ask.step, &digests);
-        let digests = digests.into_iter().map(|(_, digest)| digest).collect();
-        let traced = Traced { id: ask.id.clone(), step: ask.step, key, inputs: digests };
-        Ok((traced, Unit { id: ask.id.clone(), step: ask.step, inputs }))
+        let inputs = digests.into_iter().map(|(_, digest)| digest).collect();
+        tally.trace.push(Traced { id: ask.id.clone(), step: ask.step, key, inputs });
+        Ok(Look { key, shown })
     }
 
-    fn may_compute(&self, waiting: &[Miss]) -> Result<(), RunError> {
-        match (self.context.on_miss, waiting.first()) {
-            (OnMiss::Fail, Some(first)) => Err(RunError::Miss {
-                stage: self.prepared.id.clone(),
-                record: first.unit.id.to_string(),
-                step: first.unit.step,
-            }),
-            _ => Ok(()),
+    /// Makes of what is asked for what the stage is given.
+    fn miss(&self, index: usize, ask: &Ask, look: &Look) -> Result<Miss, RunError> {
+        let mut inputs = BTreeMap::new();
+        for ((wire, given), shown) in self.prepared.inputs.iter().zip(&ask.inputs).zip(&look.shown) {
+            let input = match (given, shown) {
+                (Given::Files(files, _), _) => Input::Files(files.clone()),
+                (Given::Rows(_), Some(shown)) => Input::Rows(shown.clone()),
+                (Given::Rows(held), None) => Input::Rows(held.rows(&self.context.store)?),
+            };
+            inputs.insert(wire.slot.name, input);
         }
+        Ok(Miss { index, key: look.key, unit: Unit { id: ask.id.clone(), step: ask.step, inputs } })
     }
 
-    fn compute(&self, misses: Vec<Miss>, answers: &mut [Answer], tally: &mut Tally) -> Result<(), RunError> {
+    fn compute(
+        &self,
+        asks: &[Ask],
+        misses: Vec<Miss>,
+        answers: &mut [Answer],
+        tally: &mut Tally,
+    ) -> Result<(), RunError> {
         let Work::Units(work) = self.stage.work() else {
             return Err(self.failed(StageError::Bug("a stage that works on everything at once has no units".into())));
         };
-        let units: Vec<Unit> = misses.iter().map(|miss| miss.unit.clone()).collect();
-        let keys: Vec<Digest> = misses.iter().map(|miss| miss.key).collect();
-        let checkpoints = Digest::of_parts(keys.iter().map(|key| key.as_bytes().as_slice()));
+        let places: Vec<(usize, Digest)> = misses.iter().map(|miss| (miss.index, miss.key)).collect();
+        let units: Vec<Unit> = misses.into_iter().map(|miss| miss.unit).collect();
+        let checkpoints = Digest::of_parts(places.iter().map(|(_, key)| key.as_bytes().as_slice()));
         let kept = self.attempt(
             checkpoints,
-            |job| work.run(&units, job).and_then(|results| self.checked(results, units.len())),
+            |job| work.run(&units, job).and_then(|results| self.checked(results, &units)),
             |results, blobs| {
                 let again = self.context.retry_quarantined;
-                let results = keys.into_iter().zip(results).collect();
+                let results = places.iter().map(|(_, key)| *key).zip(results).collect();
                 Ok(self.context.store.keep_units(&self.prepared.fingerprint, results, &blobs, again)?)
             },
         )?;
-        for (miss, entry) in misses.into_iter().zip(kept) {
+        for ((index, key), entry) in places.into_iter().zip(kept) {
             tally.counts.computed += 1;
-            answers[miss.index] = self.settle(&miss.unit, miss.key, entry, tally)?;
+            answers[index] = self.settle(&asks[index], key, entry, tally)?;
         }
         self.context.pass_warnings();
         Ok(())
     }
 
     /// Checks that what a stage returned is what it promised.
-    fn checked(&self, results: Vec<Result<UnitOutput, Fault>>, asked: usize) -> Result<Vec<Entry>, StageError> {
-        if results.len() != asked {
-            return Err(StageError::Bug(format!("{asked} units were asked for and {} answered", results.len())));
+    fn checked(&self, results: Vec<Result<UnitOutput, Fault>>, units: &[Unit]) -> Result<Vec<Entry>, StageError> {
+        let (asked, answered) = (units.len(), results.len());
+        if answered != asked {
+            return Err(StageError::Bug(format!("{asked} units were asked for and {answered} answered")));
         }
-        let entry = |result| match result {
-            Ok(outputs) => one_list_an_output(&outputs, self.prepared.outputs.len())
-                .map(|()| Entry::Rows(outputs.into_iter().map(Arc::new).collect())),
+        let entry = |(result, unit): (_, &Unit)| match result {
+            Ok(outputs) => {
+                self.as_promised(&unit.id, &outputs)?;
+                Ok(Entry::Rows(outputs.into_iter().map(Arc::new).collect()))
+            }
             Err(fault) => Ok(Entry::Fault(fault)),
         };
-        results.into_iter().map(entry).collect()
+        results.into_iter().zip(units).map(entry).collect()
+    }
+
+    fn as_promised(&self, id: &str, outputs: &UnitOutput) -> Result<(), StageError> {
+        let (promised, came) = (self.prepared.outputs.len(), outputs.len());
+        if came != promised {
+            return Err(StageError::Bug(format!("record `{id}`: {promised} outputs were promised and {came} came")));
+        }
+        outputs.iter().try_for_each(|rows| one_line_each(id, rows))
     }
 
     /// Counts an entry, and makes an answer of it.
-    fn settle(&self, unit: &Unit, key: Digest, entry: Entry, tally: &mut Tally) -> Result<Answer, RunError> {
+    fn settle(&self, ask: &Ask, key: Digest, entry: Entry, tally: &mut Tally) -> Result<Answer, RunError> {
         let fault = match entry {
             Entry::Rows(outputs) => {
                 if let Some(dropped) = self.prepared.dropped.and_then(|output| outputs.get(output)) {
@@ -176,8 +203,8 @@ impl Worker<'_> {
         *tally.counts.quarantined.entry(fault.reason.clone()).or_default() += 1;
         let quarantined = Quarantined {
             stage: self.prepared.id.clone(),
-            record: unit.id.to_string(),
-            step: unit.step,
+            record: ask.id.to_string(),
+            step: ask.step,
             reason: fault.reason,
             detail: fault.detail,
         };
@@ -192,12 +219,10 @@ impl Worker<'_> {
     }
 }
 
-fn one_list_an_output(outputs: &UnitOutput, promised: usize) -> Result<(), StageError> {
-    if outputs.len() != promised {
-        return Err(StageError::Bug(format!("{promised} outputs were promised and {} came", outputs.len())));
-    }
-    match outputs.iter().flatten().find(|row| row.contains('\n')) {
-        Some(row) => Err(StageError::Bug(format!("a row has a line break: {row:.200}"))),
+/// Checks that every row of a record is one line: where rows are published, lines are what tells them apart.
+pub(crate) fn one_line_each(id: &str, rows: &Rows) -> Result<(), StageError> {
+    match rows.iter().find(|row| row.contains('\n')) {
+        Some(row) => Err(StageError::Bug(format!("record `{id}`: a row has a line break: {row:.200}"))),
         None => Ok(()),
     }
 }
@@ -208,18 +233,5 @@ pub(crate) fn count_reasons(rows: &Rows, counts: &mut BTreeMap<String, u64>) {
         let row: Option<Value> = serde_json::from_str(row).ok();
         let reason = row.as_ref().and_then(|row| row.get("reason")?.as_str()).unwrap_or("unknown");
         *counts.entry(reason.to_owned()).or_default() += 1;
-    }
-}
-
-/// Reads what a whole stage sees of a unit.
-pub(crate) fn seen_of(
-    worker: &Worker<'_>,
-    held: &Held,
-    view: Option<&'static [&'static str]>,
-) -> Result<Arc<Rows>, StageError> {
-    let rows = held.rows(&worker.context.store).map_err(of_store)?;
-    match view {
-        Some(view) => seen(&rows, view).map(Arc::new),
-        None => Ok(rows),
     }
 }

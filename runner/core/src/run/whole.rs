@@ -1,26 +1,22 @@
 //! A stage that works on everything at once: one key, one result.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::attempt::Worker;
 use super::context::OnMiss;
 use super::error::RunError;
-use super::flow::{Flow, Held, Open};
-use super::units::{Tally, count_reasons, seen_of};
-use crate::artifact::{Form, Rows, rows_digest};
+use super::flow::{Flow, Open};
+use super::prepare::Wire;
+use super::units::{Tally, count_reasons, one_line_each};
+use crate::artifact::{FileSet, Form, Rows, rows_digest};
 use crate::cache::kept::{Artifact, Part, RowsRef, Traced, UnitRef};
-use crate::cache::key::{content_key, units_digest, whole_key};
+use crate::cache::key::{content_key, seen, units_digest, whole_key};
 use crate::digest::Digest;
 use crate::stage::{StageError, Units, WholeInputs, WholeOutput, Work};
 use crate::workflow::Node;
-
-/// What came in, and the key it makes.
-struct Asked {
-    inputs: WholeInputs,
-    traced: Traced,
-}
 
 impl Worker<'_> {
     /// Answers with all outputs. `inputs` are in the order of the stage's wires.
@@ -31,9 +27,7 @@ impl Worker<'_> {
             tally.undecided = 1;
             return Ok(node.outputs.iter().map(|port| open(port.form, after.clone())).collect());
         }
-        let Asked { inputs, traced } = self.ask(inputs)?;
-        let key = traced.key;
-        tally.trace.push(traced);
+        let key = self.whole_key(inputs, tally)?;
         let found = self.context.store.whole(&key)?;
         self.context.pass_warnings();
         let outputs = match (found, self.context.on_miss) {
@@ -51,7 +45,7 @@ impl Worker<'_> {
             }
             (None, OnMiss::Compute) => {
                 tally.counts.computed = 1;
-                self.compute_whole(key, &inputs)?
+                self.compute_whole(key, &self.whole_inputs(inputs)?)?
             }
         };
         self.count_dropped(&outputs, tally)?;
@@ -59,33 +53,52 @@ impl Worker<'_> {
         Ok(outputs.into_iter().map(Flow::from).collect())
     }
 
-    fn ask(&self, flows: &[Flow]) -> Result<Asked, RunError> {
-        let mut inputs = WholeInputs::default();
-        let mut digests = Vec::new();
+    /// Makes the key. Rows are read only where a view hides a part of them.
+    fn whole_key(&self, flows: &[Flow], tally: &mut Tally) -> Result<Digest, RunError> {
+        let mut digests = Vec::with_capacity(flows.len());
         for (wire, flow) in self.prepared.inputs.iter().zip(flows) {
-            let slot = wire.slot.name;
-            match flow {
-                Flow::Files(Ok(files)) => {
-                    digests.push((slot, files.digest()));
-                    inputs.files.insert(slot, files.clone());
-                }
+            let digest = match flow {
+                Flow::Files(Ok(files)) => files.digest(),
                 Flow::Files(Err(_)) => unreachable!("nothing is open, or the caller would not be here"),
                 Flow::Rows { known, .. } => {
-                    let mut units: Units = Vec::with_capacity(known.len());
-                    for unit in known.iter() {
-                        let held = Held::away(unit.rows.clone());
-                        let rows = seen_of(self, &held, wire.slot.view).map_err(|error| self.failed(error))?;
-                        units.push((unit.id.clone(), rows));
-                    }
-                    let digest = units_digest(units.iter().map(|(id, rows)| (&**id, rows_digest(rows))));
-                    digests.push((slot, digest));
-                    inputs.rows.insert(slot, Arc::new(units));
+                    let digests = known.iter().map(|unit| match wire.slot.view {
+                        Some(_) => self.shown(unit, wire).map(|rows| rows_digest(&rows)),
+                        None => Ok(unit.rows.digest),
+                    });
+                    let digests = digests.collect::<Result<Vec<_>, _>>()?;
+                    units_digest(known.iter().map(|unit| &*unit.id).zip(digests))
+                }
+            };
+            digests.push((wire.slot.name, digest));
+        }
+        let key = whole_key(&self.prepared.fingerprint.digest, &digests);
+        let inputs = digests.into_iter().map(|(_, digest)| digest).collect();
+        tally.trace.push(Traced { id: "".into(), step: 0, key, inputs });
+        Ok(key)
+    }
+
+    /// Reads what the stage is given.
+    fn whole_inputs(&self, flows: &[Flow]) -> Result<WholeInputs, RunError> {
+        let mut inputs = WholeInputs::default();
+        for (wire, flow) in self.prepared.inputs.iter().zip(flows) {
+            match flow {
+                Flow::Files(files) => inputs.files.extend(files.clone().map(|files| (wire.slot.name, files))),
+                Flow::Rows { known, .. } => {
+                    let units = known.iter().map(|unit| Ok((unit.id.clone(), self.shown(unit, wire)?)));
+                    inputs.rows.insert(wire.slot.name, Arc::new(units.collect::<Result<Units, RunError>>()?));
                 }
             }
         }
-        let key = whole_key(&self.prepared.fingerprint.digest, &digests);
-        let digests = digests.into_iter().map(|(_, digest)| digest).collect();
-        Ok(Asked { inputs, traced: Traced { id: "".into(), step: 0, key, inputs: digests } })
+        Ok(inputs)
+    }
+
+    /// Reads what the stage sees of a unit.
+    fn shown(&self, unit: &UnitRef, wire: &Wire) -> Result<Arc<Rows>, RunError> {
+        let rows = self.context.store.rows(&unit.rows)?;
+        match wire.slot.view {
+            Some(view) => seen(&rows, view).map(Arc::new).map_err(|error| self.failed(error)),
+            None => Ok(rows),
+        }
     }
 
     fn compute_whole(&self, key: Digest, inputs: &WholeInputs) -> Result<Vec<Artifact>, RunError> {
@@ -108,13 +121,15 @@ impl Worker<'_> {
             return Err(StageError::Bug(format!("{promised} outputs were promised and {} came", outputs.len())));
         }
         let (mut artifacts, mut kept) = (Vec::new(), Vec::new());
-        for output in outputs {
+        for (output, promised) in outputs.into_iter().zip(&self.prepared.outputs) {
             let units = match output {
-                WholeOutput::Files(files) => {
+                WholeOutput::Rows(units) if promised.form == Form::Rows => units,
+                WholeOutput::Files(files) if promised.form == Form::Files => {
+                    self.all_kept(&files)?;
                     artifacts.push(Artifact::Files(Arc::new(files)));
                     continue;
                 }
-                WholeOutput::Rows(units) => units,
+                _ => return Err(StageError::Bug(format!("output `{}` has another form than promised", promised.name))),
             };
             let mut ids = BTreeSet::new();
             let mut listed = Vec::with_capacity(units.len());
@@ -122,9 +137,7 @@ impl Worker<'_> {
                 if !ids.insert(id.clone()) {
                     return Err(StageError::Bug(format!("two records are called `{id}`")));
                 }
-                if let Some(row) = rows.iter().find(|row| row.contains('\n')) {
-                    return Err(StageError::Bug(format!("a row has a line break: {row:.200}")));
-                }
+                one_line_each(&id, &rows)?;
                 let digest = rows_digest(&rows);
                 let part = Part { key: content_key(&digest), output: 0 };
                 let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
@@ -134,6 +147,20 @@ impl Worker<'_> {
             artifacts.push(Artifact::Rows(Arc::new(listed)));
         }
         Ok((artifacts, kept))
+    }
+
+    /// Checks that files can be put anywhere under their names, and are in the store.
+    fn all_kept(&self, files: &FileSet) -> Result<(), StageError> {
+        for (name, file) in &files.files {
+            let is_plain = |part| matches!(part, std::path::Component::Normal(_));
+            if name.is_empty() || !Path::new(name).components().all(is_plain) {
+                return Err(StageError::Bug(format!("a file is called `{name}`, which is no path below a folder")));
+            }
+            if !self.context.store.has_blob(&file.digest, file.bytes) {
+                return Err(StageError::Bug(format!("the content of the file `{name}` was not kept")));
+            }
+        }
+        Ok(())
     }
 
     fn count_dropped(&self, outputs: &[Artifact], tally: &mut Tally) -> Result<(), RunError> {

@@ -19,7 +19,7 @@ use sentinel_core::stage::{
 };
 use sentinel_core::workflow::{AssetKind, Manifest, PluginManifests, Registry};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::texts::{self, Soil, Text, Word, total};
 
@@ -226,11 +226,7 @@ struct Entry {
 }
 
 static TABLE: &[Entry] = &[
-    Entry {
-        name: "grow",
-        schema: || schema_for!(Growing),
-        parse: |with| serde_json::from_value(with).map(What::Grow),
-    },
+    Entry { name: "grow", schema: || schema_for!(Growing), parse: |with| serde_json::from_value(with).map(What::Grow) },
     Entry {
         name: "lines",
         schema: || schema_for!(Reading),
@@ -246,11 +242,7 @@ static TABLE: &[Entry] = &[
         schema: || schema_for!(Packing),
         parse: |with| serde_json::from_value(with).map(|Packing {}| What::Pack),
     },
-    Entry {
-        name: "pick",
-        schema: || schema_for!(Picking),
-        parse: |with| serde_json::from_value(with).map(What::Pick),
-    },
+    Entry { name: "pick", schema: || schema_for!(Picking), parse: |with| serde_json::from_value(with).map(What::Pick) },
     Entry {
         name: "split",
         schema: || schema_for!(Splitting),
@@ -276,8 +268,7 @@ impl StageKind for Kind {
     }
     fn parse(&self, with: Value, _: &Assets) -> Result<Box<dyn Stage>, Vec<ConfigError>> {
         let what = (self.entry.parse)(with).unwrap();
-        let (version, engine) =
-            self.lab.versions.lock().unwrap().get(self.entry.name).cloned().unwrap_or((1, None));
+        let (version, engine) = self.lab.versions.lock().unwrap().get(self.entry.name).cloned().unwrap_or((1, None));
         Ok(Box::new(Made { name: self.entry.name, what, lab: self.lab.clone(), version, engine }))
     }
 }
@@ -288,6 +279,15 @@ struct Made {
     lab: Arc<Lab>,
     version: u32,
     engine: Option<String>,
+}
+
+/// What looking up gives.
+#[derive(Serialize)]
+struct Found {
+    word: String,
+    letters: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<Digest>,
 }
 
 /// What stages see of a text.
@@ -419,12 +419,12 @@ impl Made {
             }
             What::Grow(growing) => {
                 let text: Text = unit.one("texts")?;
-                let words = |slot| if unit.inputs.contains_key(slot) { unit.list::<Word>(slot) } else { Ok(Vec::new()) };
+                let words =
+                    |slot| if unit.inputs.contains_key(slot) { unit.list::<Word>(slot) } else { Ok(Vec::new()) };
                 let (kept, hints) = (words("words")?, words("hints")?);
                 let stock = unit.files("stock").map_or(0, |stock| stock.files.values().map(|file| file.bytes).sum());
                 let stream = growing.stream.as_deref().unwrap_or("grow");
-                let soil =
-                    Soil { seed: job.seed(), stream, step: unit.step, kept: &kept, hints: &hints, stock };
+                let soil = Soil { seed: job.seed(), stream, step: unit.step, kept: &kept, hints: &hints, stock };
                 vec![to_rows(texts::grow(&text, &soil))]
             }
             What::Pick(Picking { most }) => {
@@ -448,18 +448,18 @@ impl Made {
             })?;
             let letters: usize = String::from_utf8_lossy(&letters).parse().unwrap();
             let kept = job.put_blob(format!("the word {word}").as_bytes())?;
-            found.push(json!({ "word": word, "letters": letters, "page": kept }));
+            found.push(Found { word, letters, page: Some(kept) });
         }
         if let Some(stock) = unit.files("stock") {
             let folder = job.materialise(stock)?;
             let count = std::fs::read_to_string(folder.join("count.txt")).unwrap();
-            found.push(json!({ "word": "stock", "letters": count.trim().parse::<usize>().unwrap() }));
+            found.push(Found { word: "stock".into(), letters: count.trim().parse().unwrap(), page: None });
         }
         if unit.inputs.contains_key("texts")
             && let Some(attached) = unit.one::<Text>("texts")?.attached
         {
             let content = job.blob(attached.parse().unwrap())?;
-            found.push(json!({ "word": String::from_utf8_lossy(&content), "letters": content.len() }));
+            found.push(Found { word: String::from_utf8_lossy(&content).into(), letters: content.len(), page: None });
         }
         Ok(vec![to_rows(found)])
     }

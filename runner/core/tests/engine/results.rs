@@ -25,13 +25,18 @@ fn brave(text: &Text) -> Text {
 pub(crate) fn assert_same(found: &BTreeMap<String, String>, expected: &BTreeMap<String, String>) {
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     for (name, text) in expected {
-        assert_eq!(&found[name], text, "{name}");
+        let mut pairs = found[name].split_inclusive('\n').zip(text.split_inclusive('\n')).enumerate();
+        let different = pairs.find(|(_, (found, expected))| found != expected);
+        assert_eq!(different, None, "{name}: line, found, expected");
+        assert_eq!(found[name].len(), text.len(), "{name}: bytes");
     }
 }
 
 #[test]
 fn results_are_those_of_the_simulation_whatever_batches_and_threads() {
-    for (in_flight, batch, threads) in [(64, 64, 1), (1, 1, 1), (3, 7, 2), (64, 1, 3), (1, 64, 4), (3, 64, 1), (64, 7, 8)] {
+    for (in_flight, batch, threads) in
+        [(64, 64, 1), (1, 1, 1), (3, 7, 2), (64, 1, 3), (1, 64, 4), (3, 64, 1), (64, 7, 8)]
+    {
         let (project, expected) = project();
         let finished = project.finished(&growth(in_flight, batch, threads));
         assert_same(&project.results("growth"), &expected.results);

@@ -78,8 +78,7 @@ pub(crate) fn simulate(texts: &[Text], some: &[Text]) -> Expected {
     let stock = pages(all_hints.into_iter());
     publish("stock/bundle", &stock, &mut expected.results);
     let stock_bytes = stock.values().map(|text| text.len() as u64).sum();
-    let gone: Vec<Gone> =
-        texts.iter().map(|text| one(text.clone(), &hints, stock_bytes, &mut expected)).collect();
+    let gone: Vec<Gone> = texts.iter().map(|text| one(text.clone(), &hints, stock_bytes, &mut expected)).collect();
 
     let ids = || texts.iter().map(|text| text.id.as_str());
     let put = |results: &mut BTreeMap<String, String>, name: &str, text: String| {
@@ -87,7 +86,11 @@ pub(crate) fn simulate(texts: &[Text], some: &[Text]) -> Expected {
     };
     put(&mut expected.results, "lines/texts.jsonl", lines(texts));
     put(&mut expected.results, "some/texts.jsonl", lines(some));
-    put(&mut expected.results, "growth/words.jsonl", lines(gone.iter().filter_map(|gone| gone.words.as_ref()).flatten()));
+    put(
+        &mut expected.results,
+        "growth/words.jsonl",
+        lines(gone.iter().filter_map(|gone| gone.words.as_ref()).flatten()),
+    );
     put(&mut expected.results, "growth/kept.jsonl", lines(gone.iter().filter_map(|gone| gone.kept.as_ref()).flatten()));
     let last: Vec<Text> = gone.iter().filter_map(|gone| gone.last.clone()).collect();
     put(&mut expected.results, "growth/texts.jsonl", lines(&last));
