@@ -6,6 +6,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::ModelError;
 use crate::config::{LlamaConfig, read_text};
@@ -34,6 +35,14 @@ struct Config {
     rank_pattern: BTreeMap<String, u32>,
     #[serde(default)]
     alpha_pattern: BTreeMap<String, f64>,
+    #[serde(default)]
+    init_lora_weights: Value,
+    alora_invocation_tokens: Option<Vec<u32>>,
+    layer_replication: Option<Value>,
+    arrow_config: Option<Value>,
+    kasa_config: Option<Value>,
+    #[serde(default)]
+    use_qalora: bool,
 }
 
 impl Config {
@@ -47,8 +56,23 @@ impl Config {
             (self.bias.as_ref().is_some_and(|bias| bias != "none"), "trained biases".to_owned()),
             (self.modules_to_save.as_ref().is_some_and(|saved| !saved.is_empty()), "`modules_to_save`".to_owned()),
             (!self.rank_pattern.is_empty() || !self.alpha_pattern.is_empty(), "ranks by pattern".to_owned()),
+            (
+                self.changes_base(),
+                format!("`init_lora_weights` {}: it changes the base's weights", self.init_lora_weights),
+            ),
+            (self.alora_invocation_tokens.is_some(), "`alora_invocation_tokens`".to_owned()),
+            (self.layer_replication.is_some(), "`layer_replication`".to_owned()),
+            (self.arrow_config.is_some(), "`arrow_config`".to_owned()),
+            (self.kasa_config.is_some(), "`kasa_config`".to_owned()),
+            (self.use_qalora, "`use_qalora`".to_owned()),
         ];
         cases.into_iter().find_map(|(is, what)| is.then_some(what))
+    }
+
+    /// Whether PEFT, when it loads this adapter, takes a part of the base's weights away first.
+    fn changes_base(&self) -> bool {
+        let harmless = ["gaussian", "eva", "orthogonal"];
+        self.init_lora_weights.as_str().is_some_and(|way| !harmless.contains(&way))
     }
 
     fn scale(&self) -> f64 {

@@ -207,7 +207,7 @@ impl Row {
         positions: usize,
     ) -> std::result::Result<Option<Drawn>, ModelError> {
         let tokens = self.ids.len() as u32 + 1;
-        if token == text.end() {
+        if text.is_end(token) {
             let said = std::mem::take(&mut self.said);
             return Ok(Some(Drawn { text: said.trim().to_owned(), ended: true, cut: false, tokens }));
         }
@@ -220,7 +220,7 @@ impl Row {
             }
         }
         let ends = match rules.by_token {
-            true => matches!(text.decode(&[token])?.trim(), "." | "!" | "?"),
+            true => text.is_stop(token),
             false => match boundary(&said) {
                 Boundary::Ended => true,
                 Boundary::Inside => false,
