@@ -51,8 +51,6 @@ pub(crate) enum Mood {
     Panic,
     /// It asks the run so often to stop, and waits until it is cancelled; asked twice, until it is released.
     Wait(u8),
-    /// It works until its time is over.
-    Dawdle,
     /// It answers too few units, or makes too few outputs.
     Few,
     /// It gives an output too many.
@@ -61,8 +59,6 @@ pub(crate) enum Mood {
     LineBreak,
     /// Two of its records have one id.
     Twins,
-    /// It gives other records than it did.
-    Other,
     /// It names a file that it did not keep.
     Unkept,
     /// It names a file outside its folder.
@@ -118,10 +114,6 @@ impl Lab {
                 wait_until(is_over);
                 Err(StageError::Cancelled)
             }
-            Mood::Dawdle => {
-                wait_until(|| job.cancelled());
-                Err(StageError::Cancelled)
-            }
             mood => Ok(mood),
         }
     }
@@ -170,9 +162,6 @@ struct Splitting {
     /// Whether unwanted words stay.
     #[serde(default)]
     all: bool,
-    /// Changes nothing but the key.
-    #[serde(default)]
-    flavour: String,
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -190,11 +179,7 @@ struct Picking {
 
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Summing {
-    /// A folder whose content counts.
-    #[schemars(extend("x-sentinel-path" = "dir"))]
-    beside: Option<PathBuf>,
-}
+struct Summing {}
 
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -202,11 +187,7 @@ struct Packing {}
 
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Looking {
-    /// Words stand in a folder of this name.
-    #[schemars(extend("x-sentinel-asset" = "shelf"))]
-    shelf: Option<String>,
-}
+struct Looking {}
 
 #[derive(Clone)]
 enum What {
@@ -214,7 +195,7 @@ enum What {
     Split(Splitting),
     Grow(Growing),
     Pick(Picking),
-    Sum(Summing),
+    Sum,
     Pack,
     Look,
 }
@@ -235,7 +216,7 @@ static TABLE: &[Entry] = &[
     Entry {
         name: "look",
         schema: || schema_for!(Looking),
-        parse: |with| serde_json::from_value(with).map(|Looking { .. }| What::Look),
+        parse: |with| serde_json::from_value(with).map(|Looking {}| What::Look),
     },
     Entry {
         name: "pack",
@@ -248,7 +229,11 @@ static TABLE: &[Entry] = &[
         schema: || schema_for!(Splitting),
         parse: |with| serde_json::from_value(with).map(What::Split),
     },
-    Entry { name: "sum", schema: || schema_for!(Summing), parse: |with| serde_json::from_value(with).map(What::Sum) },
+    Entry {
+        name: "sum",
+        schema: || schema_for!(Summing),
+        parse: |with| serde_json::from_value(with).map(|Summing {}| What::Sum),
+    },
 ];
 
 struct Kind {
@@ -307,7 +292,7 @@ impl Stage for Made {
                 Slot::files("stock", "bundle").optional(),
             ],
             What::Pick(_) => vec![ANY],
-            What::Sum(_) => vec![Slot::rows("words", "words"), Slot::rows("remarks", "texts").view(&[]).optional()],
+            What::Sum => vec![Slot::rows("words", "words"), Slot::rows("remarks", "texts").view(&[]).optional()],
             What::Pack => vec![Slot::rows("words", "words").view(&["word"]), Slot::files("extra", "bundle").optional()],
             What::Look => vec![
                 Slot::rows("words", "words").view(&["word"]),
@@ -322,7 +307,7 @@ impl Stage for Made {
             What::Lines(_) | What::Grow(_) => vec![Slot::rows("texts", "texts")],
             What::Split(_) => vec![Slot::rows("words", "words"), Slot::rows(DROPPED, "dropped")],
             What::Pick(_) => vec![SAME],
-            What::Sum(_) => vec![Slot::rows("totals", "totals")],
+            What::Sum => vec![Slot::rows("totals", "totals")],
             What::Pack => vec![Slot::files("bundle", "bundle")],
             What::Look => vec![Slot::rows("words", "words")],
         }
@@ -359,7 +344,7 @@ impl Stage for Made {
 
     fn work(&self) -> Work<'_> {
         match self.what {
-            What::Lines(_) | What::Sum(_) | What::Pack => Work::Whole(self),
+            What::Lines(_) | What::Sum | What::Pack => Work::Whole(self),
             _ => Work::Units(self),
         }
     }
@@ -475,8 +460,8 @@ impl WholeStage for Made {
     fn run(&self, inputs: &WholeInputs, job: &dyn Job) -> Result<Vec<WholeOutput>, StageError> {
         let mood = self.lab.asked(self.name, 1, job)?;
         let mut outputs = vec![match &self.what {
-            What::Lines(reading) => lines(reading, mood, job)?,
-            What::Sum(_) => {
+            What::Lines(reading) => lines(reading, job)?,
+            What::Sum => {
                 let units = inputs.rows["words"].iter().map(|(id, rows)| {
                     let words: Vec<Word> = parse_rows("words", rows)?;
                     Ok((id.clone(), to_rows([total(id, &words)])))
@@ -512,14 +497,11 @@ impl WholeStage for Made {
     }
 }
 
-fn lines(reading: &Reading, mood: Mood, job: &dyn Job) -> Result<WholeOutput, StageError> {
+fn lines(reading: &Reading, job: &dyn Job) -> Result<WholeOutput, StageError> {
     let mut units = Vec::new();
     for mut text in read_texts(&job.read(&reading.file, 1 << 26)?)? {
         if let (Some(shelf), Some(attached)) = (&reading.shelf, &text.attached) {
             text.attached = Some(job.digest(&shelf.join(attached))?.to_string());
-        }
-        if mood == Mood::Other {
-            text.text.push_str(" other");
         }
         units.push((text.id.as_str().into(), to_rows([text])));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::texts::{Dropped, Soil, Text, Total, Word, grow, lines, pages, split, total};
+use crate::texts::{Soil, Text, Total, Word, grow, lines, pages, split, total};
 
 /// The workflow; `{loop}`, `{body}` and `{all}` stand where settings go that must not matter.
 pub(crate) const GROWTH: &str = "\
@@ -149,8 +149,7 @@ fn one(mut text: Text, hints: &BTreeMap<String, Vec<Word>>, stock: u64, expected
 
 /// Splits texts outside the loop; those afraid are left out.
 fn splits(stage: &str, texts: &[Text], results: &mut BTreeMap<String, String>) -> BTreeMap<String, Vec<Word>> {
-    let done: Vec<(String, (Vec<Word>, Vec<Dropped>))> =
-        texts.iter().filter_map(|text| Some((text.id.clone(), split(text)?))).collect();
+    let done: Vec<_> = texts.iter().filter_map(|text| Some((text.id.clone(), split(text)?))).collect();
     results.insert(format!("{stage}/words.jsonl"), lines(done.iter().flat_map(|(_, (words, _))| words)));
     results.insert(format!("{stage}/dropped.jsonl"), lines(done.iter().flat_map(|(_, (_, dropped))| dropped)));
     done.into_iter().map(|(id, (words, _))| (id, words)).collect()

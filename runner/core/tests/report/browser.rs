@@ -31,5 +31,5 @@ fn the_page_opens_without_an_error() {
         .unwrap();
     let dom = String::from_utf8_lossy(&dump.stdout);
     assert!(dom.contains("<h2"), "{}", String::from_utf8_lossy(&dump.stderr));
-    assert!(!dom.contains("<title>ERROR"), "{:.2000}", dom);
+    assert!(!dom.contains("<title>ERROR"), "{dom:.2000}");
 }
