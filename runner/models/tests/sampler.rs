@@ -1,7 +1,5 @@
 //! Warped distributions against transformers': `tests/reference/sampler.py` recorded the numbers.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers may do what tests may")]
-
 use std::collections::BTreeMap;
 
 use sentinel_models::sampler::Warp;
