@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::blobs::digest_of;
-use super::store::Store;
+use super::store::{Store, StoreError};
 use crate::digest::Digest;
 use crate::job::Files;
 use crate::stage::StageError;
@@ -95,6 +95,15 @@ impl UserFiles {
         if let Err(error) = self.store.remember_files(&fresh) {
             tracing::debug!(%error, "digests of files are not remembered");
         }
+    }
+
+    /// Returns content by digest: a blob of the store, or a source file that still has this content.
+    pub(crate) fn content(&self, digest: &Digest) -> Result<Vec<u8>, StageError> {
+        if let Some(bytes) = self.store.blob(digest)? {
+            return Ok(bytes);
+        }
+        let gone = || StoreError::Lost(format!("the content {}", digest.short())).into();
+        self.source(digest)?.ok_or_else(gone)
     }
 
     /// Returns content by digest from the file it was digested from, if there is one.

@@ -16,6 +16,7 @@ use super::process::ProcessFolder;
 use super::{KEY_SCHEMA, place, tables};
 use crate::artifact::Rows;
 use crate::digest::Digest;
+use crate::stage::StageError;
 
 /// The name of the store's folder in a repository.
 pub const STORE_FOLDER: &str = ".sentinel";
@@ -68,6 +69,12 @@ pub enum StoreError {
     /// Something that was there when it was looked up is gone or damaged since.
     #[error("{0} is gone or damaged; run again, and it is made anew")]
     Lost(String),
+}
+
+impl From<StoreError> for StageError {
+    fn from(error: StoreError) -> Self {
+        Self::World(error.to_string(), Some(Box::new(error)))
+    }
 }
 
 /// A result of the store.

@@ -96,11 +96,11 @@ impl Io<'_> {
             (Some(states), STATE) => Some(states),
             _ => stage.outputs.iter().find(|found| found.name == output).map(|found| found.listing),
         };
-        listed.map(|digest| listing(self.store, &digest)).transpose().map_err(of_store)
+        listed.map(|digest| listing(self.store, &digest)).transpose().map_err(StageError::from)
     }
 
     fn unit(&self, unit: &UnitRef) -> Result<ReportUnit, StageError> {
-        let rows = self.store.rows(&unit.rows).map_err(of_store)?;
+        let rows = self.store.rows(&unit.rows)?;
         Ok(ReportUnit { id: unit.id.clone(), step: unit.step, rows })
     }
 }
@@ -123,14 +123,6 @@ impl ReportIo for Io<'_> {
     }
 
     fn blob(&self, digest: Digest) -> Result<Vec<u8>, StageError> {
-        if let Some(bytes) = self.store.blob(&digest).map_err(of_store)? {
-            return Ok(bytes);
-        }
-        let gone = || StageError::World(format!("the content {} is no longer there", digest.short()), None);
-        self.files.source(&digest)?.ok_or_else(gone)
+        self.files.content(&digest)
     }
-}
-
-fn of_store(error: StoreError) -> StageError {
-    StageError::World(error.to_string(), Some(Box::new(error)))
 }

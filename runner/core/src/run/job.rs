@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use super::context::Context;
 use super::prepare::Prepared;
 use crate::artifact::{FileEntry, FileSet};
-use crate::cache::store::StoreError;
 use crate::digest::Digest;
 use crate::job::{Exec, Files, Job};
 use crate::reporter::Event;
@@ -94,7 +93,7 @@ impl<'a> StageJob<'a> {
             }
             let name = path.strip_prefix(root).unwrap_or(&path).to_str();
             let name = name.ok_or_else(|| StageError::Bug(format!("`{}` is not UTF-8", path.display())))?.to_owned();
-            let (digest, bytes) = self.context.store.put_file(&path).map_err(of_store)?;
+            let (digest, bytes) = self.context.store.put_file(&path)?;
             self.note(digest);
             files.insert(name, FileEntry { digest, bytes });
         }
@@ -133,14 +132,11 @@ impl Job for StageJob<'_> {
     }
 
     fn blob(&self, digest: Digest) -> Result<Vec<u8>, StageError> {
-        if let Some(bytes) = self.context.store.blob(&digest).map_err(of_store)? {
-            return Ok(bytes);
-        }
-        self.context.files.source(&digest)?.ok_or_else(|| gone(digest))
+        self.context.files.content(&digest)
     }
 
     fn put_blob(&self, bytes: &[u8]) -> Result<Digest, StageError> {
-        let digest = self.context.store.put_blob(bytes).map_err(of_store)?;
+        let digest = self.context.store.put_blob(bytes)?;
         self.note(digest);
         Ok(digest)
     }
@@ -178,9 +174,9 @@ impl Job for StageJob<'_> {
         key: Digest,
         compute: &mut dyn FnMut() -> Result<Vec<u8>, StageError>,
     ) -> Result<Vec<u8>, StageError> {
-        match self.context.store.memo(&key).map_err(of_store)? {
+        match self.context.store.memo(&key)? {
             Some(value) => Ok(value),
-            None => self.context.store.keep_memo(&key, compute()?).map_err(of_store),
+            None => self.context.store.keep_memo(&key, compute()?).map_err(StageError::from),
         }
     }
 
@@ -216,14 +212,6 @@ impl Files for StageJob<'_> {
 
 fn lock_path(checkpoints: &Path) -> PathBuf {
     checkpoints.with_extension("lock")
-}
-
-pub(crate) fn of_store(error: StoreError) -> StageError {
-    StageError::World(error.to_string(), Some(Box::new(error)))
-}
-
-fn gone(digest: Digest) -> StageError {
-    of_store(StoreError::Lost(format!("the content {}", digest.short())))
 }
 
 fn broken(path: &Path, error: io::Error) -> StageError {
