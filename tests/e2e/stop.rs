@@ -54,7 +54,7 @@ fn an_interrupted_run_stops_soon_and_goes_on() {
 }
 
 #[test]
-fn batches_threads_and_records_in_flight_change_no_byte() {
+fn batches_threads_jobs_and_records_in_flight_change_no_byte() {
     let desk = Desk::new();
     assert_eq!(desk.run(&QUICKSTART).code, 0);
     let other = Desk::new();
@@ -67,7 +67,7 @@ fn batches_threads_and_records_in_flight_change_no_byte() {
     }
     other.edit("quickstart.yaml", "    needs: {pairs: keep}\n", "    needs: {pairs: keep}\n    exec: {threads: 1}\n");
     other.edit("quickstart.yaml", "  bootstrap: ", "  bootstrap:\n    exec: {in_flight: 5}\n    #");
-    let told = other.run(&QUICKSTART);
+    let told = other.run(&[&QUICKSTART[..], &["--jobs", "1"]].concat());
     assert_eq!(told.code, 0, "{told}");
     assert_eq!(names(&desk), names(&other));
     for (file, content) in desk.results() {

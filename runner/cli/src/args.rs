@@ -1,6 +1,7 @@
 //! The command line. One variant a command; what a command does stands in `commands/<name>.rs`.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -131,6 +132,9 @@ pub(crate) struct RunArgs {
     /// A pilot: lets only so many records out of `read` and `scenes`; the whole run reuses what it computes.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+    /// Stages that work at the same time at most; by default all whose inputs are there. Changes no byte of a result.
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
     /// Tries quarantined records again.
     #[arg(long)]
     pub(crate) retry_quarantined: bool,

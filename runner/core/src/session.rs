@@ -2,6 +2,7 @@
 //! and `rows` at what the last run left.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -48,6 +49,8 @@ pub struct RunOptions {
     pub fail_on_miss: bool,
     /// Tries units again that were set aside in earlier runs.
     pub retry_quarantined: bool,
+    /// Stages that work at the same time at most; by default all that can.
+    pub jobs: Option<NonZeroUsize>,
 }
 
 /// A run that came to its end.
@@ -206,6 +209,7 @@ impl Session {
             on_miss,
             retry_quarantined: options.retry_quarantined,
             limit: options.limit,
+            jobs: options.jobs.map_or(usize::MAX, NonZeroUsize::get),
             device: Mutex::new(()),
             failed: AtomicBool::new(false),
             materialised: Mutex::default(),

@@ -1,7 +1,7 @@
 //! Why units have to be computed: which ingredient of the stage changed, from what to what; or else which records are new, or came
 //! in with other content. What is compared with is what the store keeps that is nearest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -154,10 +154,21 @@ fn compare(path: &str, was: Option<&Value>, is: Option<&Value>, lines: &mut Vec<
     match (was, is) {
         (Some(was), Some(is)) if was == is => {}
         (Some(Value::Object(was)), Some(Value::Object(is))) => {
-            let names: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+            let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
             for name in names {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 compare(&path, was.get(name), is.get(name), lines);
+            }
+        }
+        (Some(was), Some(is)) if let (Some(was), Some(is)) = (content(was), content(is)) => {
+            lines.push(format!("`{path}` has other content: {} instead of {}", is.short(), was.short()));
+        }
+        (Some(was), Some(is)) if let (Some(was), Some(is)) = (listing(was), listing(is)) => {
+            compare_files(path, &was, &is, lines);
+        }
+        (Some(Value::Array(was)), Some(Value::Array(is))) if was.len() == is.len() => {
+            for (index, (was, is)) in was.iter().zip(is).enumerate() {
+                compare(&format!("{path}[{index}]"), Some(was), Some(is), lines);
             }
         }
         (Some(was), Some(is)) => lines.push(format!("`{path}` was {} and is {}", short(was), short(is))),
@@ -167,10 +178,87 @@ fn compare(path: &str, was: Option<&Value>, is: Option<&Value>, lines: &mut Vec<
     }
 }
 
+/// Compares two listings of files, name by name.
+fn compare_files(path: &str, was: &BTreeMap<&str, Digest>, is: &BTreeMap<&str, Digest>, lines: &mut Vec<String>) {
+    let told = lines.len();
+    for name in was.keys().chain(is.keys()).copied().collect::<BTreeSet<&str>>() {
+        lines.extend(match (was.get(name), is.get(name)) {
+            (Some(was), Some(is)) if was == is => None,
+            (Some(was), Some(is)) => {
+                Some(format!("`{name}` of `{path}` has other content: {} instead of {}", is.short(), was.short()))
+            }
+            (Some(_), None) => Some(format!("`{name}` of `{path}` is gone")),
+            (None, _) => Some(format!("`{name}` of `{path}` is new")),
+        });
+    }
+    if lines.len() == told {
+        lines.push(format!("the files of `{path}` come in another order"));
+    }
+}
+
+/// Returns the digest that stands for a file's content among the ingredients.
+fn content(value: &Value) -> Option<Digest> {
+    value.as_str()?.parse().ok()
+}
+
+/// Returns the files that stand for a folder among the ingredients; `None` as well for two files of one name.
+fn listing(value: &Value) -> Option<BTreeMap<&str, Digest>> {
+    let files = value.as_array().filter(|files| !files.is_empty())?;
+    let named: Option<BTreeMap<&str, Digest>> = files
+        .iter()
+        .map(|file| match file.as_array()?.as_slice() {
+            [name, digest] => Some((name.as_str()?, content(digest)?)),
+            _ => None,
+        })
+        .collect();
+    named.filter(|named| named.len() == files.len())
+}
+
 fn short(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() <= VALUE_CHARS {
         return text;
     }
     text.chars().take(VALUE_CHARS).chain("…".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_difference_is_told_in_words() {
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        let (one, two) = (digest("one"), digest("two"));
+        let was = serde_json::json!({
+            "seed": 1, "same": 2, "gone": true,
+            "with": {"model": {"entry": {"path": [["config.json", one], ["old.txt", one]]}}, "list": one, "detectors": [{"a": 1}, {"a": 2}]},
+        });
+        let is = serde_json::json!({
+            "seed": 7, "same": 2, "new": [1, 2],
+            "with": {"model": {"entry": {"path": [["config.json", two], ["new.txt", one]]}}, "list": two, "detectors": [{"a": 1}, {"a": 3}]},
+        });
+        let mut lines = Vec::new();
+        compare("", Some(&was), Some(&is), &mut lines);
+        let contents = format!("has other content: {} instead of {}", two.short(), one.short());
+        let expected = [
+            "`gone` was true and is now the default".to_owned(),
+            "`new` was the default and is [1,2]".to_owned(),
+            "`seed` was 1 and is 7".to_owned(),
+            "`with.detectors[1].a` was 2 and is 3".to_owned(),
+            format!("`with.list` {contents}"),
+            format!("`config.json` of `with.model.entry.path` {contents}"),
+            "`new.txt` of `with.model.entry.path` is new".to_owned(),
+            "`old.txt` of `with.model.entry.path` is gone".to_owned(),
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn an_order_is_told() {
+        let [one, two] = [["a", "b"], ["b", "a"]].map(|names| names.map(|name| (name, Digest::of(name.as_bytes()))));
+        let mut lines = Vec::new();
+        compare("files", Some(&serde_json::json!(one)), Some(&serde_json::json!(two)), &mut lines);
+        assert_eq!(lines, ["the files of `files` come in another order"]);
+    }
 }

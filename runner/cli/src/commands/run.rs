@@ -15,8 +15,12 @@ use crate::progress::Progress;
 
 pub(super) fn run(desk: &Desk, args: &RunArgs) -> Told {
     let session = open(desk, &args.workflow)?;
-    let options =
-        RunOptions { limit: args.limit, fail_on_miss: args.fail_on_miss, retry_quarantined: args.retry_quarantined };
+    let options = RunOptions {
+        limit: args.limit,
+        fail_on_miss: args.fail_on_miss,
+        retry_quarantined: args.retry_quarantined,
+        jobs: args.jobs,
+    };
     if let Some(advice) = sentinel_detect::search().advice().filter(|_| uses_detectors(&session)) {
         printer::say(&format!("note: {advice}"));
     }

@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) retry_quarantined: bool,
     /// Records let out of stages that need none.
     pub(crate) limit: Option<u64>,
+    /// Nodes that work at the same time at most.
+    pub(crate) jobs: usize,
     /// Held by whoever computes on the device; the CPU is one device.
     pub(crate) device: Mutex<()>,
     /// Set when a node failed: the others finish what is in hand.

@@ -25,6 +25,8 @@ pub(crate) const RECORD: &str = "run.json";
 /// The report's file.
 pub(crate) const REPORT: &str = "report.html";
 const LOCK: &str = ".lock";
+/// Where files are written before they are whole; below the run's folder, so that a rename is enough to put them in place.
+const ASIDE: &str = ".aside";
 
 /// Puts results of one workflow in their place; holds the place for itself.
 pub(crate) struct Publisher {
@@ -40,13 +42,29 @@ impl Publisher {
         std::fs::create_dir_all(folder).map_err(broken)?;
         let lock = File::create(folder.join(LOCK)).map_err(broken)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
+            Ok(()) => {
+                let publisher = Self { folder: folder.to_owned(), _lock: lock };
+                // What a killed run left half written.
+                publisher.clear_aside();
+                Ok(publisher)
+            }
             Err(std::fs::TryLockError::WouldBlock) => {
                 let story = format!("another run writes to `{}`; `--out` chooses another place", folder.display());
                 Err(RunError::Unknown(story))
             }
             Err(std::fs::TryLockError::Error(source)) => Err(broken(source)),
         }
+    }
+
+    /// The folder to write in, made when it is not there.
+    fn aside(&self) -> io::Result<PathBuf> {
+        let aside = self.folder.join(ASIDE);
+        std::fs::create_dir_all(&aside)?;
+        Ok(aside)
+    }
+
+    fn clear_aside(&self) {
+        let _ = std::fs::remove_dir_all(self.folder.join(ASIDE));
     }
 
     /// Puts the outputs of a node in their place.
@@ -69,7 +87,7 @@ impl Publisher {
         let broken = |source| RunError::Output { path: path.clone(), source };
         let parent = path.parent().unwrap_or(&self.folder);
         std::fs::create_dir_all(parent).map_err(broken)?;
-        let aside = tempfile::NamedTempFile::new_in(parent).map_err(broken)?;
+        let aside = self.aside().and_then(tempfile::NamedTempFile::new_in).map_err(broken)?;
         let mut writer = BufWriter::new(aside);
         let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
         for unit in units {
@@ -99,7 +117,7 @@ impl Publisher {
         }
         let parent = path.parent().unwrap_or(&self.folder);
         std::fs::create_dir_all(parent).map_err(broken)?;
-        let aside = tempfile::Builder::new().prefix(".new-").tempdir_in(parent).map_err(broken)?;
+        let aside = self.aside().and_then(tempfile::tempdir_in).map_err(broken)?;
         for (file, entry) in &files.files {
             let at = aside.path().join(file);
             std::fs::create_dir_all(at.parent().unwrap_or(aside.path())).map_err(broken)?;
@@ -111,7 +129,7 @@ impl Publisher {
         readable(aside.path()).map_err(broken)?;
         // A folder cannot take another's place in one step; between the two there is none, never half of one.
         if path.exists() {
-            let old = tempfile::Builder::new().prefix(".old-").tempdir_in(parent).map_err(broken)?;
+            let old = self.aside().and_then(tempfile::tempdir_in).map_err(broken)?;
             std::fs::rename(&path, old.path().join("was")).map_err(broken)?;
         }
         std::fs::rename(aside.keep(), &path).map_err(broken)?;
@@ -141,11 +159,17 @@ impl Publisher {
     pub(crate) fn text(&self, file: &str, text: &str) -> Result<(), RunError> {
         let path = self.folder.join(file);
         let write = || {
-            let mut aside = tempfile::NamedTempFile::new_in(&self.folder)?;
+            let mut aside = tempfile::NamedTempFile::new_in(self.aside()?)?;
             aside.write_all(text.as_bytes())?;
             settle(aside, &path)
         };
         write().map_err(|source| RunError::Output { path: path.clone(), source })
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.clear_aside();
     }
 }
 

@@ -61,7 +61,8 @@ async fn all(
     let mut told_stopping = false;
     loop {
         if error.is_none() && !context.is_stopping() {
-            for index in ready(nodes, &waiting, &flows) {
+            let free = context.jobs - working.len();
+            for index in ready(nodes, &waiting, &flows).into_iter().take(free) {
                 waiting.remove(&index);
                 let (context, prepared, publisher) = (context.clone(), prepared.clone(), publisher.clone());
                 let flows = flows.clone();
