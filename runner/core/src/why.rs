@@ -232,11 +232,11 @@ mod tests {
         let (one, two) = (digest("one"), digest("two"));
         let was = serde_json::json!({
             "seed": 1, "same": 2, "gone": true,
-            "with": {"model": {"entry": {"path": [["config.json", one], ["old.txt", one]]}}, "list": one, "detectors": [{"a": 1}, {"a": 2}]},
+            "with": {"shelf": {"entry": {"path": [["config.json", one], ["old.txt", one]]}}, "list": one, "parts": [{"a": 1}, {"a": 2}]},
         });
         let is = serde_json::json!({
             "seed": 7, "same": 2, "new": [1, 2],
-            "with": {"model": {"entry": {"path": [["config.json", two], ["new.txt", one]]}}, "list": two, "detectors": [{"a": 1}, {"a": 3}]},
+            "with": {"shelf": {"entry": {"path": [["config.json", two], ["new.txt", one]]}}, "list": two, "parts": [{"a": 1}, {"a": 3}]},
         });
         let mut lines = Vec::new();
         compare("", Some(&was), Some(&is), &mut lines);
@@ -245,11 +245,11 @@ mod tests {
             "`gone` was true and is now the default".to_owned(),
             "`new` was the default and is [1,2]".to_owned(),
             "`seed` was 1 and is 7".to_owned(),
-            "`with.detectors[1].a` was 2 and is 3".to_owned(),
+            "`with.parts[1].a` was 2 and is 3".to_owned(),
             format!("`with.list` {contents}"),
-            format!("`config.json` of `with.model.entry.path` {contents}"),
-            "`new.txt` of `with.model.entry.path` is new".to_owned(),
-            "`old.txt` of `with.model.entry.path` is gone".to_owned(),
+            format!("`config.json` of `with.shelf.entry.path` {contents}"),
+            "`new.txt` of `with.shelf.entry.path` is new".to_owned(),
+            "`old.txt` of `with.shelf.entry.path` is gone".to_owned(),
         ];
         assert_eq!(lines, expected);
     }

@@ -74,14 +74,17 @@ impl<'a> StageJob<'a> {
     }
 
     fn open_checkpoints(&self) -> Result<Checkpoints, StageError> {
-        let path = self.context.store.path("checkpoints").join(self.key.to_string());
-        std::fs::create_dir_all(&path).map_err(|error| broken(&path, error))?;
+        let all = self.context.store.path("checkpoints");
+        std::fs::create_dir_all(&all).map_err(|error| broken(&all, error))?;
+        let path = all.join(self.key.to_string());
         let at = lock_path(&path);
         let lock = File::create(&at).map_err(|error| broken(&at, error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Checkpoints { path, _lock: Some(lock) }),
-            Err(_) => Ok(Checkpoints { path: self.scratch_dir()?, _lock: None }),
+        // Whoever had it may have removed it between the two: then the next to come would lock another file of this name.
+        if lock.try_lock().is_err() || !is_at(&lock, &at) {
+            return Ok(Checkpoints { path: self.scratch_dir()?, _lock: None });
         }
+        std::fs::create_dir_all(&path).map_err(|error| broken(&path, error))?;
+        Ok(Checkpoints { path, _lock: Some(lock) })
     }
 
     fn put_below(&self, root: &Path, dir: &Path, files: &mut BTreeMap<String, FileEntry>) -> Result<(), StageError> {
@@ -208,6 +211,13 @@ impl Files for StageJob<'_> {
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>, StageError> {
         self.context.files.list(dir)
     }
+}
+
+/// Whether this open file is the one at this path.
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |data: std::fs::Metadata| (data.dev(), data.ino());
+    file.metadata().and_then(|open| Ok(place(open) == place(std::fs::metadata(path)?))).unwrap_or(false)
 }
 
 fn lock_path(checkpoints: &Path) -> PathBuf {
