@@ -89,9 +89,9 @@ impl Desk {
         self.sentinel(&["run", "quickstart.yaml"], more)
     }
 
-    /// Starts the quickstart and does not wait for it.
+    /// Starts the quickstart and does not wait for it; what it tells can be read.
     pub(crate) fn start(&self, more: &[&str]) -> Child {
-        self.command(&["run", "quickstart.yaml"], more).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        self.command(&["run", "quickstart.yaml"], more).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Reads every result: path below the run's folder → content. The record and the report tell how long things took, so that
