@@ -110,11 +110,12 @@ fn opens(stage: &StageNode, workflow: &Workflow) -> Vec<PathBuf> {
     paths
 }
 
-/// Returns the digest of everything a run's results and its report depend on: all fingerprints, and how the stages hang together.
+/// Returns the digest of everything a run's results and its report depend on: all fingerprints, how the stages hang together, and
+/// whether a record's fault ends the run, for a run that went on does not answer for one that must not.
 pub(crate) fn run_digest(workflow: &Workflow, prepared: &[PreparedNode], limit: Option<u64>) -> Digest {
     let mut parts: Vec<String> = vec![format!("{limit:?} {:?}", workflow.report.compare)];
     for (node, prepared) in workflow.nodes.iter().zip(prepared) {
-        parts.push(node.id.clone());
+        parts.push(format!("{} {:?}", node.id, node.common.on_error));
         parts.extend(node.needs.iter().map(|need| format!("{} {:?}", need.slot, need.from)));
         match (&node.work, prepared) {
             (NodeWork::Loop(inner), PreparedNode::Loop { body, .. }) => {
@@ -124,7 +125,7 @@ pub(crate) fn run_digest(workflow: &Workflow, prepared: &[PreparedNode], limit: 
                     names.zip(&inner.collect).map(|(name, collect): (_, &Collect)| format!("{name} {collect:?}")),
                 );
                 for (member, prepared) in inner.body.iter().zip(body) {
-                    parts.push(prepared.id.clone());
+                    parts.push(format!("{} {:?}", prepared.id, member.common.on_error));
                     parts.extend(member.needs.iter().map(|need| format!("{} {:?}", need.slot, need.from)));
                     parts.push(canonical(&prepared.fingerprint.ingredients));
                 }

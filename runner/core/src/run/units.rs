@@ -209,7 +209,8 @@ impl Worker<'_> {
             detail: fault.detail,
         };
         self.context.tell(&Event::Quarantined(&quarantined));
-        if self.common.on_error == OnError::Fail {
+        // A plan tells of every stage, those behind this one too.
+        if self.common.on_error == OnError::Fail && self.context.on_miss != OnMiss::Tell {
             return Err(RunError::Fault(Box::new(quarantined)));
         }
         if tally.quarantined.len() < QUARANTINE_TOLD_MAX {
