@@ -51,6 +51,8 @@ pub(crate) enum Mood {
     Panic,
     /// It asks the run so often to stop, and waits until it is cancelled; asked twice, until it is released.
     Wait(u8),
+    /// All its units are at fault.
+    Afraid,
     /// It answers too few units, or makes too few outputs.
     Few,
     /// It gives an output too many.
@@ -79,6 +81,10 @@ pub(crate) struct Lab {
     pub(crate) released: AtomicBool,
     /// Memos computed.
     pub(crate) memos: AtomicU64,
+    /// How often stages were asked what a report shows of them.
+    pub(crate) shown: AtomicU64,
+    /// Whether reports show nothing of them.
+    pub(crate) quiet: AtomicBool,
     /// Most units in one batch.
     pub(crate) batch: AtomicU64,
 }
@@ -119,7 +125,8 @@ impl Lab {
     }
 }
 
-fn wait_until(is_over: impl Fn() -> bool) {
+/// Waits until something has come about that another thread does.
+pub(crate) fn wait_until(is_over: impl Fn() -> bool) {
     while !is_over() {
         std::thread::park_timeout(Duration::from_millis(1));
     }
@@ -351,6 +358,10 @@ impl Stage for Made {
 
     /// Shows what the stage took and gave, and what it sees of the files it took.
     fn widgets(&self, io: &dyn ReportIo) -> Result<Vec<Widget>, StageError> {
+        if self.lab.quiet.load(Ordering::Relaxed) {
+            return Ok(Vec::new());
+        }
+        self.lab.shown.fetch_add(1, Ordering::Relaxed);
         let mut rows = Vec::new();
         for slot in self.inputs().iter().chain(&self.outputs()) {
             if slot.form == Form::Rows {
@@ -383,6 +394,10 @@ impl UnitStage for Made {
         .concat();
         match (mood, answers.first_mut()) {
             (Mood::Few, _) => drop(answers.pop()),
+            (Mood::Afraid, _) => {
+                let fault = Fault { reason: "afraid".into(), detail: "for once".into() };
+                answers.fill(Err(fault));
+            }
             (Mood::Many, Some(Ok(outputs))) => outputs.push(Rows::new()),
             (Mood::LineBreak, Some(Ok(outputs))) => outputs[0].push("{\"word\":\n\"torn\"}".into()),
             _ => {}

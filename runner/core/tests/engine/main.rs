@@ -4,8 +4,20 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod again;
+mod aside;
+mod asked;
+mod beside;
+mod damaged;
+mod hindered;
 mod kinds;
+mod pilot;
+mod plain;
+mod planned;
 mod project;
+mod reasons;
 mod results;
+mod shown;
 mod simulation;
+mod stopping;
 mod texts;
+mod trying;

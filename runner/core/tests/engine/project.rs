@@ -34,6 +34,30 @@ impl Reporter for Heard {
     }
 }
 
+/// Does something when a run first tells an event with this in it. The run waits for it.
+pub(crate) struct During {
+    at: &'static str,
+    work: Mutex<Option<Work>>,
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+impl During {
+    pub(crate) fn first(at: &'static str, work: impl FnOnce() + Send + 'static) -> Arc<Self> {
+        Arc::new(Self { at, work: Mutex::new(Some(Box::new(work))) })
+    }
+}
+
+impl Reporter for During {
+    fn hear(&self, event: &Event<'_>) {
+        let is_now = format!("{event:?}").contains(self.at);
+        let work = if is_now { self.work.lock().unwrap().take() } else { None };
+        if let Some(work) = work {
+            work();
+        }
+    }
+}
+
 impl Project {
     /// Makes a project with some texts.
     pub(crate) fn new(texts: &[Text]) -> Self {

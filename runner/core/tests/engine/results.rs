@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sentinel_core::report::record::RunRecord;
 
 use crate::project::{Project, counts};
-use crate::simulation::{Expected, growth, simulate};
+use crate::simulation::{Expected, SEED, growth, simulate};
 use crate::texts::{Text, lines, texts};
 
 /// A project with every sort of text; some texts have no hints.
@@ -14,7 +14,7 @@ pub(crate) fn project() -> (Project, Expected) {
     let some: Vec<Text> = texts.iter().filter(|text| text.id != "t011").map(brave).collect();
     let project = Project::new(&texts);
     project.write("some.jsonl", &lines(&some));
-    (project, simulate(&texts, &some))
+    (project, simulate(SEED, &texts, &some))
 }
 
 fn brave(text: &Text) -> Text {

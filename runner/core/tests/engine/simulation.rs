@@ -35,7 +35,8 @@ stages:
   looked: {kind: look, needs: {words: growth.kept, stock: bundle}}
 ";
 
-const SEED: u64 = 7;
+/// The seed in it.
+pub(crate) const SEED: u64 = 7;
 const MAX_STEPS: u32 = 5;
 
 /// Returns the workflow with settings that must not matter.
@@ -71,14 +72,15 @@ struct Gone {
     last: Option<Text>,
 }
 
-pub(crate) fn simulate(texts: &[Text], some: &[Text]) -> Expected {
+pub(crate) fn simulate(seed: u64, texts: &[Text], some: &[Text]) -> Expected {
     let mut expected = Expected::default();
     let hints = splits("hints", some, &mut expected.results);
     let all_hints: Vec<&Word> = some.iter().filter_map(|text| hints.get(&text.id)).flatten().collect();
     let stock = pages(all_hints.into_iter());
     publish("stock/bundle", &stock, &mut expected.results);
     let stock_bytes = stock.values().map(|text| text.len() as u64).sum();
-    let gone: Vec<Gone> = texts.iter().map(|text| one(text.clone(), &hints, stock_bytes, &mut expected)).collect();
+    let gone = texts.iter().map(|text| one(seed, text.clone(), &hints, stock_bytes, &mut expected));
+    let gone: Vec<Gone> = gone.collect();
 
     let ids = || texts.iter().map(|text| text.id.as_str());
     let put = |results: &mut BTreeMap<String, String>, name: &str, text: String| {
@@ -108,7 +110,7 @@ pub(crate) fn simulate(texts: &[Text], some: &[Text]) -> Expected {
 }
 
 /// One record's way through the loop.
-fn one(mut text: Text, hints: &BTreeMap<String, Vec<Word>>, stock: u64, expected: &mut Expected) -> Gone {
+fn one(seed: u64, mut text: Text, hints: &BTreeMap<String, Vec<Word>>, stock: u64, expected: &mut Expected) -> Gone {
     let mut gone = Gone::default();
     if text.end {
         gone = Gone { words: Some(Vec::new()), kept: Some(Vec::new()), last: Some(text) };
@@ -131,7 +133,7 @@ fn one(mut text: Text, hints: &BTreeMap<String, Vec<Word>>, stock: u64, expected
             return gone;
         };
         asked("more");
-        let soil = Soil { seed: SEED, stream: "grow", step, kept: &kept, hints, stock };
+        let soil = Soil { seed, stream: "grow", step, kept: &kept, hints, stock };
         let Some(more) = grow(&text, &soil) else {
             expected.no_state += 1;
             return gone;
@@ -148,14 +150,18 @@ fn one(mut text: Text, hints: &BTreeMap<String, Vec<Word>>, stock: u64, expected
 }
 
 /// Splits texts outside the loop; those afraid are left out.
-fn splits(stage: &str, texts: &[Text], results: &mut BTreeMap<String, String>) -> BTreeMap<String, Vec<Word>> {
+pub(crate) fn splits(
+    stage: &str,
+    texts: &[Text],
+    results: &mut BTreeMap<String, String>,
+) -> BTreeMap<String, Vec<Word>> {
     let done: Vec<_> = texts.iter().filter_map(|text| Some((text.id.clone(), split(text)?))).collect();
     results.insert(format!("{stage}/words.jsonl"), lines(done.iter().flat_map(|(_, (words, _))| words)));
     results.insert(format!("{stage}/dropped.jsonl"), lines(done.iter().flat_map(|(_, (_, dropped))| dropped)));
     done.into_iter().map(|(id, (words, _))| (id, words)).collect()
 }
 
-fn publish(place: &str, pages: &BTreeMap<String, String>, results: &mut BTreeMap<String, String>) {
+pub(crate) fn publish(place: &str, pages: &BTreeMap<String, String>, results: &mut BTreeMap<String, String>) {
     results.extend(pages.iter().map(|(name, text)| (format!("{place}/{name}"), text.clone())));
 }
 

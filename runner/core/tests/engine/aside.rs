@@ -1,0 +1,93 @@
+//! Units at fault are set aside, counted, kept like any result, and tried again when that is asked for. Too many of them fail the
+//! stage, and with `on_error: fail` the first does.
+
+use sentinel_core::run::Ending;
+use sentinel_core::session::RunOptions;
+
+use crate::kinds::Mood;
+use crate::plain::{PLAIN, afraid, expected, plain};
+use crate::project::{Project, counts, work};
+use crate::results::assert_same;
+
+const AGAIN: RunOptions = RunOptions { limit: None, fail_on_miss: false, retry_quarantined: true, jobs: None };
+
+#[test]
+fn up_to_one_in_twenty_may_be_set_aside() {
+    let many = |faults, of| {
+        format!(
+            "stage `words`: {faults} of {of} records were set aside, and more than 5 % is too many; \
+             the first: afraid: `one two` is afraid"
+        )
+    };
+    let cases: [(usize, &[usize], Option<String>); 5] = [
+        (40, &[], None),
+        (40, &[3, 39], None),
+        (40, &[0, 3, 39], Some(many(3, 40))),
+        (19, &[0], Some(many(1, 19))),
+        (1, &[0], Some(many(1, 1))),
+    ];
+    for (count, numbers, failure) in cases {
+        let texts = afraid(count, numbers);
+        let project = Project::new(&texts);
+        if let Some(failure) = failure {
+            for _ in 0..2 {
+                let error = project.failure(PLAIN);
+                assert_eq!((error.to_string(), error.ending()), (failure.clone(), Ending::Failed));
+            }
+            assert_eq!(project.lab.taken(), work([("lines", 1), ("split", count as u64)]), "faults are kept");
+            continue;
+        }
+        let record = project.finished(PLAIN).record;
+        assert_same(&project.results("plain"), &expected(&texts));
+        let told: Vec<_> = record.quarantine.iter().map(|one| (one.record.clone(), one.reason.as_str())).collect();
+        let faults: Vec<_> = numbers.iter().map(|number| (format!("t{number:03}"), "afraid")).collect();
+        assert_eq!(told, faults);
+        assert_eq!(record.quarantined(), numbers.len() as u64);
+        assert_eq!(counts(&record, "few").units, (count - numbers.len()) as u64, "what is set aside goes no further");
+        assert!(project.finished(PLAIN).nothing_to_do);
+    }
+}
+
+#[test]
+fn only_what_was_set_aside_is_tried_again() {
+    let project = Project::new(&plain(80));
+    let flow = PLAIN.replace("batch: 4", "batch: 2");
+    project.lab.mood("split", &[Mood::Fine, Mood::Afraid, Mood::Fine, Mood::Afraid]);
+    project.run(&flow);
+    let four = afraid(80, &[2, 3, 6, 7]);
+    let without = expected(&four)["words/words.jsonl"].clone();
+    assert_eq!(project.results("plain")["words/words.jsonl"], without);
+    assert!(project.finished(&flow).nothing_to_do, "a fault is kept like a result");
+    let planned = project.session(&flow).plan(&AGAIN).unwrap();
+    let runs: Vec<(&str, u64)> = planned.stages.iter().map(|stage| (stage.id.as_str(), stage.runs)).collect();
+    assert_eq!(runs[..2], [("lines", 0), ("words", 4)]);
+    project.lab.mood("split", &[Mood::Fine, Mood::Afraid]);
+    project.try_run(&flow, &AGAIN).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(project.lab.taken(), work([("page", 4), ("pack", 1), ("pick", 2), ("split", 4), ("sum", 1)]));
+    project.try_run(&flow, &AGAIN).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(project.lab.taken()["split"], 2);
+    assert_same(&project.results("plain"), &expected(&plain(80)));
+    project.told("");
+    assert!(project.try_run(&flow, &AGAIN).unwrap_or_else(|error| panic!("{error}")).nothing_to_do);
+}
+
+#[test]
+fn with_on_error_fail_the_first_is_the_last() {
+    let texts = afraid(40, &[6, 30]);
+    let project = Project::new(&texts);
+    let strict = PLAIN.replace("exec: {batch: 4}", "exec: {batch: 4}, on_error: fail");
+    let story = "stage `words`: record `t006` is at fault: afraid: `three` is afraid";
+    let fails = || {
+        let error = project.failure(&strict);
+        assert_eq!((error.to_string().as_str(), error.ending()), (story, Ending::Failed));
+    };
+    fails();
+    assert_eq!(project.lab.taken(), work([("lines", 1), ("split", 8)]), "two batches, and nothing more");
+    fails();
+    assert_eq!(project.lab.taken(), work([]), "a fault is kept like a result");
+    assert_eq!(project.run(PLAIN)["split"], 32, "and is no other stage's with `on_error: quarantine`");
+    assert_same(&project.results("plain"), &expected(&texts));
+    fails();
+    assert_eq!(project.lab.taken(), work([]));
+    assert!(project.session(&strict).plan(&RunOptions::default()).unwrap().is_all_cached());
+}

@@ -1,0 +1,69 @@
+//! The report of a run: the same whether stages ran or were found in the store; a run with nothing to do asks no stage for it.
+
+use std::fs;
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use crate::plain::{PLAIN, plain};
+use crate::project::{Project, work};
+use crate::simulation::splits;
+use crate::texts::{lines, total};
+
+/// What `totals` shows: the words it took and the sums it gave, record by record.
+fn totals() -> Value {
+    let words = splits("words", &plain(12), &mut Default::default());
+    let few = || words.iter().map(|(id, words)| (id, &words[..words.len().min(2)]));
+    let concat = |rows: String| rows.replace('\n', "");
+    let taken = few().map(|(id, words)| json!(["words", id, "0", concat(lines(words))]));
+    let given = few().map(|(id, words)| json!(["totals", id, "0", concat(lines([total(id, words)]))]));
+    let rows: Vec<Value> = taken.chain(given).collect();
+    json!([{"widget": "table", "title": "sum", "columns": ["slot", "of", "step", "what"], "rows": rows}])
+}
+
+#[test]
+fn a_report_shows_the_same_however_its_stages_were_answered() {
+    let project = Project::new(&plain(12));
+    let asked = || project.lab.shown.swap(0, Ordering::Relaxed);
+    let shows = |flow: &str, computed: bool| {
+        let finished = project.finished(flow);
+        let shown = serde_json::to_value(&finished.report.shown).unwrap();
+        let of = |stage: &str| {
+            shown.as_array().unwrap().iter().find(|one| one["stage"] == stage).unwrap()["widgets"].clone()
+        };
+        assert_eq!(of("totals"), totals());
+        assert_eq!(project.lab.taken() != work([]), computed);
+        assert!(project.path("runs/plain/report.html").is_file());
+        shown
+    };
+    let first = shows(PLAIN, true);
+    assert_eq!(asked(), 5, "every stage was asked");
+    assert_eq!(shows(PLAIN, false), first);
+    assert_eq!(asked(), 0, "with nothing to do, what was shown is kept");
+    fs::remove_file(project.path("runs/plain/words/words.jsonl")).unwrap();
+    assert_eq!(shows(PLAIN, false), first);
+    assert_eq!(asked(), 5, "found in the store, stages show what they showed");
+    let index = rusqlite::Connection::open(project.path("store/v1/index.db")).unwrap();
+    index.execute("UPDATE runs SET report = 'of another version'", []).unwrap();
+    assert_eq!(shows(PLAIN, false), first);
+    assert_eq!(asked(), 5, "what cannot be read is asked for again");
+    shows(&PLAIN.replace("most: 2", "most: 3"), true);
+}
+
+#[test]
+fn the_last_report_can_be_written_again() {
+    let project = Project::new(&plain(12));
+    project.run(PLAIN);
+    let path = project.path("runs/plain/report.html");
+    let page = fs::read_to_string(&path).unwrap();
+    assert!(page.contains("totals") && page.contains("t011"), "it shows stages and records");
+    project.lab.shown.store(0, Ordering::Relaxed);
+    let index = rusqlite::Connection::open(project.path("store/v1/index.db")).unwrap();
+    for (damage, asked) in [("SELECT 1", 0), ("UPDATE runs SET report = NULL", 5)] {
+        fs::remove_file(&path).unwrap();
+        index.execute_batch(damage).unwrap();
+        assert_eq!(project.session(PLAIN).report().unwrap(), path);
+        assert_eq!(fs::read_to_string(&path).unwrap(), page);
+        assert_eq!(project.lab.shown.swap(0, Ordering::Relaxed), asked);
+    }
+}
