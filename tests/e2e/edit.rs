@@ -14,7 +14,7 @@ fn plan_and_why_tell_what_a_changed_value_costs() {
         found.unwrap_or_else(|| panic!("`{stage}` is not planned: {plan}")).to_owned()
     };
     assert!(line("train").contains("runs 1 unit"), "{plan}");
-    assert!(plan.stdout.contains("`with.beta` was the default and is 0.2"), "{plan}");
+    assert!(plan.stdout.contains("`with.beta` was 0.1 (the default) and is 0.2"), "{plan}");
     for stage in ["captions-after", "after"] {
         assert!(line(stage).contains("decided"), "{plan}");
     }

@@ -72,6 +72,7 @@ fn help_teaches() {
         "plan",
         "why",
         "validate",
+        "explain",
         "graph",
         "list",
         "schema",
@@ -86,6 +87,11 @@ fn help_teaches() {
     }
     let help = desk.sentinel(&["run", "quickstart.yaml", "--help"], &[]);
     assert!(help.stdout.contains("how many pictures to learn from"), "{help}");
+    let codes = desk.sentinel(&["explain"], &[]);
+    let first = codes.stdout.split_whitespace().next().unwrap();
+    let explained = desk.sentinel(&["explain", &first.to_lowercase()], &[]);
+    assert!(explained.stdout.starts_with(first) && explained.stdout.lines().count() > 2, "{explained}");
+    assert_eq!(desk.sentinel(&["explain", "E9999"], &[]).code, 1);
     let doctor = desk.sentinel(&["doctor"], &[]);
     assert!(doctor.stdout.contains("candle") && doctor.stdout.contains("wasmtime"), "{doctor}");
 }

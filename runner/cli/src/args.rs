@@ -47,6 +47,12 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Explains a mistake by its code, or lists all codes.
+    #[command(after_help = "Example: sentinel explain E0101")]
+    Explain {
+        /// The code, as it stands in brackets after `error`.
+        code: Option<String>,
+    },
     /// Draws a workflow's graph.
     Graph {
         #[command(flatten)]

@@ -14,7 +14,7 @@ use crate::run::node::Told;
 use crate::run::prepare::{Prepared, PreparedNode};
 use crate::run::schedule::Results;
 use crate::session::unknown;
-use crate::workflow::Workflow;
+use crate::workflow::{Workflow, default_at};
 
 /// Runs looked at for one with the same stage.
 const RUNS_LOOKED_AT: u32 = 50;
@@ -70,7 +70,8 @@ pub(crate) fn because(
         let slots: Vec<&str> = stage.inputs.iter().map(|wire| wire.slot.name).collect();
         return Ok(of_inputs(told, &earlier, &slots));
     }
-    let differences = kept.iter().map(|kept| differences(kept, &stage.fingerprint));
+    let schema = workflow.stage(&told.id).map_or(&Value::Null, |stage| &stage.schema);
+    let differences = kept.iter().map(|kept| differences(kept, &stage.fingerprint, schema));
     match differences.min_by_key(Vec::len) {
         Some(nearest) => Ok(nearest),
         None => Ok(vec![format!("no stage of kind `{}` has run on this store yet", told.kind)]),
@@ -143,21 +144,21 @@ fn named(ids: &[&str]) -> String {
     if ids.len() > NAMES_TOLD { format!("{told} and {} more", ids.len() - NAMES_TOLD) } else { told }
 }
 
-/// Lists every ingredient that differs between what was kept and what is wanted.
-fn differences(kept: &Fingerprint, wanted: &Fingerprint) -> Vec<String> {
+/// Lists every ingredient that differs between what was kept and what is wanted; `schema` knows the defaults of `with`.
+fn differences(kept: &Fingerprint, wanted: &Fingerprint, schema: &Value) -> Vec<String> {
     let mut lines = Vec::new();
-    compare("", Some(&kept.ingredients), Some(&wanted.ingredients), &mut lines);
+    compare("", Some(&kept.ingredients), Some(&wanted.ingredients), schema, &mut lines);
     lines
 }
 
-fn compare(path: &str, was: Option<&Value>, is: Option<&Value>, lines: &mut Vec<String>) {
+fn compare(path: &str, was: Option<&Value>, is: Option<&Value>, schema: &Value, lines: &mut Vec<String>) {
     match (was, is) {
         (Some(was), Some(is)) if was == is => {}
         (Some(Value::Object(was)), Some(Value::Object(is))) => {
             let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
             for name in names {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                compare(&path, was.get(name), is.get(name), lines);
+                compare(&path, was.get(name), is.get(name), schema, lines);
             }
         }
         (Some(was), Some(is)) if let (Some(was), Some(is)) = (content(was), content(is)) => {
@@ -168,14 +169,21 @@ fn compare(path: &str, was: Option<&Value>, is: Option<&Value>, lines: &mut Vec<
         }
         (Some(Value::Array(was)), Some(Value::Array(is))) if was.len() == is.len() => {
             for (index, (was, is)) in was.iter().zip(is).enumerate() {
-                compare(&format!("{path}[{index}]"), Some(was), Some(is), lines);
+                compare(&format!("{path}[{index}]"), Some(was), Some(is), schema, lines);
             }
         }
         (Some(was), Some(is)) => lines.push(format!("`{path}` was {} and is {}", short(was), short(is))),
-        (Some(was), None) => lines.push(format!("`{path}` was {} and is now the default", short(was))),
-        (None, Some(is)) => lines.push(format!("`{path}` was the default and is {}", short(is))),
+        (Some(was), None) => lines.push(format!("`{path}` was {} and is {}", short(was), default(path, schema))),
+        (None, Some(is)) => lines.push(format!("`{path}` was {} and is {}", default(path, schema), short(is))),
         (None, None) => {}
     }
+}
+
+/// Returns the default of the field at a path such as `with.beta`, as far as it is known.
+fn default(path: &str, schema: &Value) -> String {
+    let names: Vec<&str> = path.split('.').skip(1).collect();
+    default_at(schema, &names)
+        .map_or_else(|| "the default".to_owned(), |value| format!("{} (the default)", short(&value)))
 }
 
 /// Compares two listings of files, name by name.
@@ -236,15 +244,17 @@ mod tests {
         });
         let is = serde_json::json!({
             "seed": 7, "same": 2, "new": [1, 2],
-            "with": {"shelf": {"entry": {"path": [["config.json", two], ["new.txt", one]]}}, "list": two, "parts": [{"a": 1}, {"a": 3}]},
+            "with": {"beta": 0.2, "shelf": {"entry": {"path": [["config.json", two], ["new.txt", one]]}}, "list": two, "parts": [{"a": 1}, {"a": 3}]},
         });
+        let schema = serde_json::json!({ "properties": { "beta": { "type": "number", "default": 0.1 } } });
         let mut lines = Vec::new();
-        compare("", Some(&was), Some(&is), &mut lines);
+        compare("", Some(&was), Some(&is), &schema, &mut lines);
         let contents = format!("has other content: {} instead of {}", two.short(), one.short());
         let expected = [
-            "`gone` was true and is now the default".to_owned(),
+            "`gone` was true and is the default".to_owned(),
             "`new` was the default and is [1,2]".to_owned(),
             "`seed` was 1 and is 7".to_owned(),
+            "`with.beta` was 0.1 (the default) and is 0.2".to_owned(),
             format!("`with.list` {contents}"),
             "`with.parts[1].a` was 2 and is 3".to_owned(),
             format!("`config.json` of `with.shelf.entry.path` {contents}"),
@@ -258,7 +268,7 @@ mod tests {
     fn an_order_is_told() {
         let [one, two] = [["a", "b"], ["b", "a"]].map(|names| names.map(|name| (name, Digest::of(name.as_bytes()))));
         let mut lines = Vec::new();
-        compare("files", Some(&serde_json::json!(one)), Some(&serde_json::json!(two)), &mut lines);
+        compare("files", Some(&serde_json::json!(one)), Some(&serde_json::json!(two)), &Value::Null, &mut lines);
         assert_eq!(lines, ["the files of `files` come in another order"]);
     }
 }

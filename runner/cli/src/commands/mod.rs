@@ -4,6 +4,7 @@
 mod cache;
 mod cat;
 mod doctor;
+mod explain;
 mod graph;
 mod list;
 mod plan;
@@ -52,6 +53,7 @@ pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
         Command::Plan(args) => plan::run(&desk, args),
         Command::Why { workflow, stage, record } => why::run(&desk, workflow, stage, record.as_deref()),
         Command::Validate { workflow, format } => Ok(validate::run(&desk, workflow, *format)),
+        Command::Explain { code } => Ok(explain::run(code.as_deref())),
         Command::Graph { workflow, format } => graph::run(&desk, workflow, *format),
         Command::List => Ok(list::run(&desk)),
         Command::Schema { kind } => Ok(schema::run(&desk, kind.as_deref())),

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub(crate) use check::identity::default_at;
 pub use load::{Settings, declared_params, load, load_text};
 pub use registry::{AssetKind, Manifest, PluginManifests, Registry};
 
@@ -101,6 +102,8 @@ pub struct StageNode {
     pub kind: &'static str,
     /// The stage itself.
     pub stage: Box<dyn Stage>,
+    /// The JSON Schema of its `with:` block.
+    pub schema: Value,
     /// Its `with:` block as handed to it: types decided, paths absolute, absent fields left out.
     pub with: Value,
     /// `with` without fields equal to their schema's default (nested objects and plugin configs too): what keys are made of, with
@@ -252,6 +255,19 @@ impl Workflow {
     /// Returns the node with this id.
     pub fn node(&self, id: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// Returns the stage with this id; `loop/stage` in a loop's body.
+    pub fn stage(&self, id: &str) -> Option<&StageNode> {
+        let (around, inner) = id.split_once('/').map_or((id, None), |(around, inner)| (around, Some(inner)));
+        match (&self.node(around)?.work, inner) {
+            (NodeWork::Stage(stage), None) => Some(stage),
+            (NodeWork::Loop(around), Some(inner)) => around.body.iter().find_map(|node| match &node.work {
+                NodeWork::Stage(stage) if node.id == inner => Some(stage),
+                _ => None,
+            }),
+            _ => None,
+        }
     }
 
     /// Returns an error for every path the workflow names that is not there, or is a file where a folder is needed or the reverse.

@@ -154,12 +154,14 @@ impl StageReader<'_, '_> {
         };
         let header = fields.key_place("with").unwrap_or(word.at);
         let chosen = Owner { text: format!("stage kind `{}`", kind.name()), chosen: Some(word.at) };
-        let (checked, places) = self.checker.check(kind.schema().as_value(), fields.get("with"), header, &chosen);
+        let schema = serde_json::Value::from(kind.schema());
+        let (checked, places) = self.checker.check(&schema, fields.get("with"), header, &chosen);
         let checked = checked?;
         match kind.parse(checked.value.clone(), &self.usable) {
             Ok(stage) => Some(StageNode {
                 kind: kind.name(),
                 stage,
+                schema,
                 with: checked.value,
                 identity: checked.identity,
                 marks: checked.marks,

@@ -12,6 +12,20 @@ pub(super) fn identity(root: &Value, value: &Value, configs: &BTreeMap<String, V
     Strip { configs }.value(root, root, value, "")
 }
 
+/// Returns the default of the field at a path of names, if the schema gives one there.
+pub(crate) fn default_at(root: &Value, path: &[&str]) -> Option<Value> {
+    let (last, above) = path.split_last()?;
+    let mut around = schema::flatten(root, root).into_owned();
+    for name in above {
+        around = schema::flatten(root, around.get("properties")?.get(*name)?).into_owned();
+    }
+    let property = around.get("properties")?.get(*last)?;
+    match property.get("default")? {
+        Value::Number(number) => Some(canonical(&schema::flatten(root, property), number)),
+        other => Some(other.clone()),
+    }
+}
+
 struct Strip<'a> {
     configs: &'a BTreeMap<String, Value>,
 }
@@ -112,6 +126,25 @@ mod tests {
     fn check(properties: &Value, block: &Value, expected: &Value) {
         let schema = json!({ "type": "object", "properties": properties });
         assert_eq!(identity(&schema, block, &BTreeMap::new()), *expected, "{block}");
+    }
+
+    #[test]
+    fn a_default_is_found_by_its_path() {
+        let schema = json!({
+            "properties": {
+                "t": { "$ref": "#/$defs/share", "default": 0.7_f32 },
+                "layout": { "$ref": "#/$defs/layout" },
+            },
+            "$defs": {
+                "share": { "type": "number", "format": "float" },
+                "layout": { "properties": { "rows": { "type": "integer", "default": 16 }, "columns": {} } },
+            },
+        });
+        assert_eq!(default_at(&schema, &["t"]), Some(json!(0.7)));
+        assert_eq!(default_at(&schema, &["layout", "rows"]), Some(json!(16)));
+        for path in [&[][..], &["layout"], &["layout", "columns"], &["t", "x"], &["none"]] {
+            assert_eq!(default_at(&schema, path), None, "{path:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! `additionalProperties`, `items`, `prefixItems`, `enum`, `const`, `default`, bounds, `anyOf`, `oneOf`, `allOf`, `$ref`);
 //! others are left to the receiver. Unlike JSON Schema, an object with `properties` takes no further keys unless it says so.
 
-mod identity;
+pub(crate) mod identity;
 mod scalars;
 mod schema;
 mod union;
