@@ -10,7 +10,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde_json::Value;
 
 use super::blobs::Blobs;
-use super::kept::{Entry, RowsRef};
+use super::kept::{Entry, RowsRef, UnitRef};
 use super::key::{Fingerprint, canonical};
 use super::process::ProcessFolder;
 use super::{KEY_SCHEMA, place, tables};
@@ -20,6 +20,9 @@ use crate::stage::StageError;
 
 /// The name of the store's folder in a repository.
 pub const STORE_FOLDER: &str = ".sentinel";
+
+/// Units whose rows are read in one look.
+const UNITS_A_LOOK: usize = 256;
 
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -177,6 +180,9 @@ impl Store {
 
     /// Looks units up.
     pub(crate) fn units(&self, keys: &[Digest]) -> Kept<Vec<Option<Entry>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
         let (found, damaged) = self.read(|read| {
             let mut damaged = Vec::new();
             let found =
@@ -240,25 +246,32 @@ impl Store {
 
     /// Reads rows back.
     pub(crate) fn rows(&self, wanted: &RowsRef) -> Kept<Arc<Rows>> {
-        let keys: Vec<Digest> = wanted.parts.iter().map(|part| part.key).collect();
-        let entries = self.units(&keys)?;
-        let mut found = entries.into_iter().zip(wanted.parts.iter()).map(|(entry, part)| match entry {
+        Ok(self.rows_of(&[wanted])?.pop().expect("one was asked for"))
+    }
+
+    /// Reads the rows of several units back in one look; a look costs more than what it finds.
+    pub(crate) fn rows_of(&self, wanted: &[&RowsRef]) -> Kept<Vec<Arc<Rows>>> {
+        let parts = || wanted.iter().flat_map(|wanted| wanted.parts.iter());
+        let keys: Vec<Digest> = parts().map(|part| part.key).collect();
+        let found = self.units(&keys)?;
+        let mut found = found.into_iter().zip(parts()).map(|(entry, part)| match entry {
             Some(Entry::Rows(mut outputs)) if usize::from(part.output) < outputs.len() => {
                 Ok(outputs.swap_remove(part.output.into()))
             }
             _ => self.distrust_runs().and(Err(StoreError::Lost(format!("the result {}", part.key.short())))),
         });
-        match (found.next(), wanted.parts.len()) {
-            (None, _) => Ok(Arc::default()),
-            (Some(only), 1) => only,
-            (Some(first), _) => {
-                let mut rows: Rows = first?.to_vec();
-                for more in found {
-                    rows.extend(more?.iter().cloned());
-                }
-                Ok(Arc::new(rows))
+        wanted.iter().map(|wanted| joined(found.by_ref().take(wanted.parts.len()))).collect()
+    }
+
+    /// Reads the rows of units back, one unit after the other, some in one look. Ends with the first error.
+    pub(crate) fn rows_in_order<'s>(&'s self, units: &'s [UnitRef]) -> impl Iterator<Item = Kept<Arc<Rows>>> + 's {
+        units.chunks(UNITS_A_LOOK).flat_map(|units| {
+            let wanted: Vec<&RowsRef> = units.iter().map(|unit| &unit.rows).collect();
+            match self.rows_of(&wanted) {
+                Ok(rows) => rows.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
             }
-        }
+        })
     }
 
     pub(super) fn fingerprint_id(&self, fingerprint: &Fingerprint) -> Kept<i64> {
@@ -276,6 +289,17 @@ impl Store {
         known.insert(fingerprint.digest, id);
         Ok(id)
     }
+}
+
+/// Joins the parts of a unit's rows.
+fn joined(mut parts: impl Iterator<Item = Kept<Arc<Rows>>>) -> Kept<Arc<Rows>> {
+    let Some(first) = parts.next().transpose()? else { return Ok(Arc::default()) };
+    let Some(second) = parts.next().transpose()? else { return Ok(first) };
+    let mut rows = [&*first, &*second].into_iter().flatten().cloned().collect::<Rows>();
+    for more in parts {
+        rows.extend(more?.iter().cloned());
+    }
+    Ok(Arc::new(rows))
 }
 
 fn remove_units(write: &Transaction<'_>, ids: &[i64]) -> rusqlite::Result<()> {

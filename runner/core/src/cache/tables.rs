@@ -50,6 +50,9 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     }
     index.pragma_update(None, "synchronous", "NORMAL")?;
     index.pragma_update(None, "cache_size", -32 * 1024)?;
+    // Keys are spread over all pages of their index, so that a page is written again and again: copied and synced rarely, it is
+    // copied once for many writes. The write-ahead file may grow to as many pages, 32 MiB.
+    index.pragma_update(None, "wal_autocheckpoint", 8192)?;
     index.set_prepared_statement_cache_capacity(64);
     let making = index.transaction_with_behavior(TransactionBehavior::Immediate)?;
     making.execute_batch(TABLES)?;

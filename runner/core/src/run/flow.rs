@@ -108,6 +108,14 @@ impl Held {
         self.content.clone().map_or_else(|| store.rows(&self.at), Ok)
     }
 
+    /// Returns the rows of several; those that have to be read back are read in one look.
+    pub(crate) fn rows_of(several: &[&Self], store: &Store) -> Result<Vec<Arc<Rows>>, StoreError> {
+        let away: Vec<&RowsRef> = several.iter().filter(|held| held.content.is_none()).map(|held| &held.at).collect();
+        let mut back = store.rows_of(&away)?.into_iter();
+        let rows = |held: &&Self| held.content.clone().or_else(|| back.next());
+        Ok(several.iter().map(rows).map(|rows| rows.expect("what is away was read")).collect())
+    }
+
     /// Joins the rows of several parts.
     pub(crate) fn joined(parts: &[Self], store: &Store) -> Result<RowsRef, StoreError> {
         if let [only] = parts {

@@ -56,7 +56,9 @@ impl Worker<'_> {
     pub(crate) fn answer(&self, asks: &[Ask], tally: &mut Tally) -> Result<Vec<Answer>, RunError> {
         let began = Instant::now();
         tally.counts.units += asks.len() as u64;
-        let looks = asks.iter().map(|ask| self.look(ask, tally)).collect::<Result<Vec<_>, _>>()?;
+        let mut viewed = self.rows_in(asks.iter(), true)?;
+        let looks = asks.iter().map(|ask| self.look(ask, &mut viewed, tally));
+        let looks = looks.collect::<Result<Vec<_>, _>>()?;
         let keys: Vec<Digest> = looks.iter().map(|look| look.key).collect();
         let found = self.context.store.units(&keys)?;
         let (mut answers, mut missed) = (Vec::with_capacity(asks.len()), Vec::new());
@@ -84,8 +86,12 @@ impl Worker<'_> {
             }
             _ => {
                 for batch in missed.chunks(self.batch()) {
-                    let misses = batch.iter().map(|index| self.miss(*index, &asks[*index], &looks[*index]));
-                    self.compute(asks, misses.collect::<Result<_, _>>()?, &mut answers, tally)?;
+                    let mut whole = self.rows_in(batch.iter().map(|index| &asks[*index]), false)?;
+                    let misses = batch.iter().map(|index| {
+                        let (ask, look) = (&asks[*index], &looks[*index]);
+                        Miss { index: *index, key: look.key, unit: self.unit(ask, look, &mut whole) }
+                    });
+                    self.compute(asks, misses.collect(), &mut answers, tally)?;
                 }
             }
         }
@@ -98,16 +104,37 @@ impl Worker<'_> {
         self.common.exec.batch.map_or(BATCH, |batch| batch as usize)
     }
 
-    /// Makes a unit's key. Rows are read only where a view hides a part of them.
-    fn look(&self, ask: &Ask, tally: &mut Tally) -> Result<Look, RunError> {
+    /// Reads the rows that come in through slots with a view, or through those without: ask by ask, slot by slot.
+    fn rows_in<'a>(
+        &self,
+        asks: impl Iterator<Item = &'a Ask>,
+        with_view: bool,
+    ) -> Result<std::vec::IntoIter<Arc<Rows>>, RunError> {
+        let given = asks.flat_map(|ask| self.prepared.inputs.iter().zip(&ask.inputs));
+        let held = given.filter_map(|(wire, given)| match given {
+            Given::Rows(held) if wire.slot.view.is_some() == with_view => Some(held),
+            Given::Rows(_) | Given::Files(..) => None,
+        });
+        let held: Vec<&Held> = held.collect();
+        Ok(Held::rows_of(&held, &self.context.store)?.into_iter())
+    }
+
+    /// Makes a unit's key; `viewed` are the rows of its slots with a view. Others need not be read for it.
+    fn look(
+        &self,
+        ask: &Ask,
+        viewed: &mut impl Iterator<Item = Arc<Rows>>,
+        tally: &mut Tally,
+    ) -> Result<Look, RunError> {
         let mut shown = Vec::with_capacity(ask.inputs.len());
         let mut digests = Vec::with_capacity(ask.inputs.len());
         for (wire, given) in self.prepared.inputs.iter().zip(&ask.inputs) {
             let (digest, rows) = match (given, wire.slot.view) {
                 (Given::Files(_, digest), _) => (*digest, None),
                 (Given::Rows(held), None) => (held.at.digest, None),
-                (Given::Rows(held), Some(view)) => {
-                    let rows = seen(&*held.rows(&self.context.store)?, view).map_err(|error| self.failed(error))?;
+                (Given::Rows(_), Some(view)) => {
+                    let rows = viewed.next().expect("rows were read for every slot with a view");
+                    let rows = seen(&rows, view).map_err(|error| self.failed(error))?;
                     (rows_digest(&rows), Some(Arc::new(rows)))
                 }
             };
@@ -120,18 +147,20 @@ impl Worker<'_> {
         Ok(Look { key, shown })
     }
 
-    /// Makes of what is asked for what the stage is given.
-    fn miss(&self, index: usize, ask: &Ask, look: &Look) -> Result<Miss, RunError> {
+    /// Makes of what is asked for what the stage is given; `whole` are the rows of its slots without a view.
+    fn unit(&self, ask: &Ask, look: &Look, whole: &mut impl Iterator<Item = Arc<Rows>>) -> Unit {
         let mut inputs = BTreeMap::new();
         for ((wire, given), shown) in self.prepared.inputs.iter().zip(&ask.inputs).zip(&look.shown) {
             let input = match (given, shown) {
                 (Given::Files(files, _), _) => Input::Files(files.clone()),
                 (Given::Rows(_), Some(shown)) => Input::Rows(shown.clone()),
-                (Given::Rows(held), None) => Input::Rows(held.rows(&self.context.store)?),
+                (Given::Rows(_), None) => {
+                    Input::Rows(whole.next().expect("rows were read for every slot without a view"))
+                }
             };
             inputs.insert(wire.slot.name, input);
         }
-        Ok(Miss { index, key: look.key, unit: Unit { id: ask.id.clone(), step: ask.step, inputs } })
+        Unit { id: ask.id.clone(), step: ask.step, inputs }
     }
 
     fn compute(

@@ -61,11 +61,13 @@ impl Worker<'_> {
                 Flow::Files(Ok(files)) => files.digest(),
                 Flow::Files(Err(_)) => unreachable!("nothing is open, or the caller would not be here"),
                 Flow::Rows { known, .. } => {
-                    let digests = known.iter().map(|unit| match wire.slot.view {
-                        Some(_) => self.shown(unit, wire).map(|rows| rows_digest(&rows)),
-                        None => Ok(unit.rows.digest),
-                    });
-                    let digests = digests.collect::<Result<Vec<_>, _>>()?;
+                    let digests: Vec<Digest> = match wire.slot.view {
+                        Some(_) => {
+                            let digests = self.shown(known, wire).map(|rows| Ok(rows_digest(&rows?)));
+                            digests.collect::<Result<_, RunError>>()?
+                        }
+                        None => known.iter().map(|unit| unit.rows.digest).collect(),
+                    };
                     units_digest(known.iter().map(|unit| &*unit.id).zip(digests))
                 }
             };
@@ -84,7 +86,8 @@ impl Worker<'_> {
             match flow {
                 Flow::Files(files) => inputs.files.extend(files.clone().map(|files| (wire.slot.name, files))),
                 Flow::Rows { known, .. } => {
-                    let units = known.iter().map(|unit| Ok((unit.id.clone(), self.shown(unit, wire)?)));
+                    let units = known.iter().zip(self.shown(known, wire));
+                    let units = units.map(|(unit, rows)| Ok((unit.id.clone(), rows?)));
                     inputs.rows.insert(wire.slot.name, Arc::new(units.collect::<Result<Units, RunError>>()?));
                 }
             }
@@ -92,13 +95,16 @@ impl Worker<'_> {
         Ok(inputs)
     }
 
-    /// Reads what the stage sees of a unit.
-    fn shown(&self, unit: &UnitRef, wire: &Wire) -> Result<Arc<Rows>, RunError> {
-        let rows = self.context.store.rows(&unit.rows)?;
-        match wire.slot.view {
-            Some(view) => seen(&rows, view).map(Arc::new).map_err(|error| self.failed(error)),
-            None => Ok(rows),
-        }
+    /// Reads what the stage sees of units, one after the other.
+    fn shown<'u>(
+        &'u self,
+        units: &'u [UnitRef],
+        wire: &'u Wire,
+    ) -> impl Iterator<Item = Result<Arc<Rows>, RunError>> + 'u {
+        self.context.store.rows_in_order(units).map(|rows| match wire.slot.view {
+            Some(view) => seen(&*rows?, view).map(Arc::new).map_err(|error| self.failed(error)),
+            None => Ok(rows?),
+        })
     }
 
     fn compute_whole(&self, key: Digest, inputs: &WholeInputs) -> Result<Vec<Artifact>, RunError> {
@@ -165,8 +171,8 @@ impl Worker<'_> {
 
     fn count_dropped(&self, outputs: &[Artifact], tally: &mut Tally) -> Result<(), RunError> {
         if let Some(Artifact::Rows(units)) = self.prepared.dropped.and_then(|output| outputs.get(output)) {
-            for unit in units.iter() {
-                count_reasons(&*self.context.store.rows(&unit.rows)?, &mut tally.counts.dropped);
+            for rows in self.context.store.rows_in_order(units) {
+                count_reasons(&*rows?, &mut tally.counts.dropped);
             }
         }
         Ok(())
