@@ -50,7 +50,7 @@ fn an_ingredient_is_told_with_what_it_was() {
     check(&project.session(&other), "few", Some("t004"), &["`with.most` was 2 and is 1"]);
     check(&project.session(&other), "words", None, &[NOTHING]);
     let all = PLAIN.replace("needs: {texts", "with: {all: true}, needs: {texts");
-    check(&project.session(&all), "words", None, &["`with.all` was the default and is true"]);
+    check(&project.session(&all), "words", None, &["`with.all` was false (the default) and is true"]);
     check(&project.session(&all), "few", None, &[OPEN]);
     project.lab.version("pick", 1, Some("engine 2"));
     check(&project.session(PLAIN), "few", None, &["`engine` was \"engine 1\" and is \"engine 2\""]);
