@@ -105,7 +105,7 @@ fn open_store(args: &StoreArgs) -> Result<Store, Exit> {
 
 fn nearest_store() -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
-    Roots::of(&here, &[]).own().join(STORE_FOLDER)
+    Roots::of(&here).own().join(STORE_FOLDER)
 }
 
 /// Tells what is wrong with a workflow.

@@ -143,7 +143,7 @@ fn top<'t>(tree: &'t Spanned<Node>, keys: &Keys, sink: &mut Sink) -> Option<Fiel
 }
 
 fn roots(folder: &Path, params: &Params, settings: &Settings) -> Roots {
-    let mut roots = Roots::of(folder, &[]);
+    let mut roots = Roots::of(folder);
     for root in &settings.roots {
         roots.allow(&settings.given.folder.join(root));
     }

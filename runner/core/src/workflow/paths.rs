@@ -48,16 +48,13 @@ pub enum PathError {
 }
 
 impl Roots {
-    /// Returns the roots of a workflow in `folder` (absolute): the nearest folder at or above it that holds `.git` or
-    /// `sentinel.lock`, else `folder` itself; then `extra` (absolute).
-    pub fn of(folder: &Path, extra: &[PathBuf]) -> Self {
-        let marked =
-            folder.ancestors().find(|above| above.join(".git").exists() || above.join("sentinel.lock").exists());
-        let mut roots = Self { allowed: vec![real_path(&tidy(marked.unwrap_or(folder)))] };
-        for path in extra {
-            roots.allow(path);
-        }
-        roots
+    /// Returns the root of a workflow in `folder` (absolute): the nearest folder at or above it that holds `.git` or
+    /// `sentinel.lock`, else the one around the nearest folder called `workflows`, else `folder` itself.
+    pub fn of(folder: &Path) -> Self {
+        let is_marked = |above: &&Path| above.join(".git").exists() || above.join("sentinel.lock").exists();
+        let around = || folder.ancestors().find(|above| above.ends_with("workflows"))?.parent();
+        let own = folder.ancestors().find(is_marked).or_else(around).unwrap_or(folder);
+        Self { allowed: vec![real_path(&tidy(own))] }
     }
 
     /// Allows reading at and below an absolute path.
@@ -133,4 +130,26 @@ fn follow(path: &Path, hops: u32) -> PathBuf {
         }
     }
     path.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_is_found_from_within() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().canonicalize().unwrap();
+        let own = |below: &str| Roots::of(&top.join(below)).own().strip_prefix(&top).unwrap().to_owned();
+        for folder in ["a/workflows/more", "a/other", "a/repository/workflows", "a/locked/b"] {
+            std::fs::create_dir_all(top.join(folder)).unwrap();
+        }
+        assert_eq!(own("a/other"), Path::new("a/other"));
+        assert_eq!(own("a/workflows"), Path::new("a"));
+        assert_eq!(own("a/workflows/more"), Path::new("a"));
+        std::fs::create_dir(top.join("a/repository/.git")).unwrap();
+        std::fs::write(top.join("a/locked/sentinel.lock"), "").unwrap();
+        assert_eq!(own("a/repository/workflows"), Path::new("a/repository"));
+        assert_eq!(own("a/locked/b"), Path::new("a/locked"));
+    }
 }
