@@ -48,6 +48,9 @@ fn results_can_be_looked_at() {
     let inside = desk.sentinel(&["cat", "quickstart.yaml", "bootstrap/objects"], &QUICKSTART);
     let mention: serde_json::Value = serde_json::from_str(inside.stdout.lines().next().unwrap()).unwrap();
     assert!(mention["name"].is_string(), "{inside}");
+    let full = fs::File::create("/dev/full").unwrap();
+    let lost = desk.command(&["cat", "quickstart.yaml", "bootstrap.pairs"], &QUICKSTART).stdout(full).output().unwrap();
+    assert_eq!(lost.status.code(), Some(2), "{}", String::from_utf8_lossy(&lost.stderr));
     let unknown = desk.sentinel(&["cat", "quickstart.yaml", "bootstrp"], &QUICKSTART);
     assert_eq!(unknown.code, 1);
     assert!(unknown.stderr.contains("did you mean `bootstrap`"), "{unknown}");

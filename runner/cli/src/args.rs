@@ -189,13 +189,15 @@ pub(crate) enum Drawing {
 /// Parses the command line; help goes to standard output, mistakes to standard error.
 pub(crate) fn parse() -> Result<Arguments, Exit> {
     Arguments::try_parse().map_err(|error| {
-        let exit = if error.use_stderr() { Exit::Wrong } else { Exit::Done };
         // Nothing can be told when the terminal itself is gone.
         let _ = error.print();
-        if error.kind() == clap::error::ErrorKind::DisplayHelp {
-            let _ = printer::data(&parameters(std::env::args_os().skip(1)));
+        let is_help = error.kind() == clap::error::ErrorKind::DisplayHelp;
+        let more = if is_help { parameters(std::env::args_os().skip(1)) } else { String::new() };
+        match printer::data(&more) {
+            Err(exit) => exit,
+            Ok(_) if error.use_stderr() => Exit::Wrong,
+            Ok(_) => Exit::Done,
         }
-        exit
     })
 }
 

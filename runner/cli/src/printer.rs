@@ -1,14 +1,22 @@
 //! The two streams: data goes to standard output, everything else to standard error. Nothing else in the program prints.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 
 use tracing_subscriber::EnvFilter;
 
-/// Writes data. It fails when the reader is gone, as `head` is after ten lines.
-pub(crate) fn data(text: &str) -> std::io::Result<()> {
+use crate::exit::Exit;
+
+/// Writes data; returns whether somebody still reads, as `head` does not after ten lines. What cannot be written is told.
+pub(crate) fn data(text: &str) -> Result<bool, Exit> {
     let mut out = stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => {
+            say(&format!("error: standard output cannot be written: {error}"));
+            Err(Exit::Failed)
+        }
+    }
 }
 
 /// Writes a message.

@@ -30,6 +30,19 @@ impl Progress {
         Self { bars: watched().then(MultiProgress::new), stages: Mutex::default() }
     }
 
+    /// Takes every bar off the screen: what is told from now on stays.
+    pub(crate) fn close(&self) {
+        self.clear(|_| true);
+    }
+
+    /// Takes bars off the screen.
+    fn clear(&self, which: impl Fn(&str) -> bool) {
+        let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, shown) in stages.extract_if(.., |name, _| which(name)) {
+            shown.bar.finish_and_clear();
+        }
+    }
+
     fn line(&self, text: &str) {
         match &self.bars {
             // A bar that is gone cannot carry a line; nothing is lost but the line.
@@ -65,10 +78,8 @@ impl Progress {
     }
 
     fn finish(&self, stage: &str, text: &str) {
-        let shown = self.stages.lock().unwrap_or_else(PoisonError::into_inner).remove(stage);
-        if let Some(shown) = shown {
-            shown.bar.finish_and_clear();
-        }
+        // A loop's body ends with it.
+        self.clear(|name| name.strip_prefix(stage).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
         self.line(text);
     }
 }

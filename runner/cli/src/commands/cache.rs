@@ -30,7 +30,6 @@ pub(super) fn run(args: &StoreArgs, verify: bool) -> Told {
             exit = Exit::Failed;
         }
     }
-    // A closed pipe is the reader's wish.
-    let _ = printer::data(&text);
+    printer::data(&text)?;
     Ok(exit)
 }

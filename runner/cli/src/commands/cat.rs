@@ -14,8 +14,7 @@ pub(super) fn run(desk: &Desk, args: &WorkflowArgs, output: &str) -> Told {
     for rows in units {
         let rows = rows.map_err(|error| fail(&error.into()))?;
         let text: String = rows.iter().flat_map(|row| [&**row, "\n"]).collect();
-        if printer::data(&text).is_err() {
-            // Whoever read has had enough, as `head` has.
+        if !printer::data(&text)? {
             break;
         }
     }

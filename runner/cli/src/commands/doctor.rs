@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::Desk;
+use super::{Desk, Told};
 use crate::exit::Exit;
 use crate::printer;
 
-pub(super) fn run(desk: &Desk, store: Option<&Path>) -> Exit {
+pub(super) fn run(desk: &Desk, store: Option<&Path>) -> Told {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let catalogue = desk.engines.catalogue();
     let search = sentinel_detect::search();
@@ -22,6 +22,6 @@ pub(super) fn run(desk: &Desk, store: Option<&Path>) -> Exit {
     if let Some(advice) = search.advice() {
         text += &format!("hint: {advice}\n");
     }
-    let _ = printer::data(&text);
-    Exit::Done
+    printer::data(&text)?;
+    Ok(Exit::Done)
 }

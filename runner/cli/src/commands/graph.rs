@@ -9,11 +9,10 @@ use crate::printer;
 
 pub(super) fn run(desk: &Desk, args: &WorkflowArgs, drawing: Drawing) -> Told {
     let workflow = load(desk, args).map_err(|found| refuse(&found))?;
-    // A closed pipe is the reader's wish.
-    let _ = printer::data(&match drawing {
+    printer::data(&match drawing {
         Drawing::Text => draw::text(&workflow),
         Drawing::Mermaid => draw::mermaid(&workflow),
         Drawing::Dot => draw::dot(&workflow),
-    });
+    })?;
     Ok(Exit::Done)
 }

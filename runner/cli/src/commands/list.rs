@@ -1,10 +1,10 @@
 //! `list`: what a workflow may name.
 
-use super::Desk;
+use super::{Desk, Told};
 use crate::exit::Exit;
 use crate::printer;
 
-pub(super) fn run(desk: &Desk) -> Exit {
+pub(super) fn run(desk: &Desk) -> Told {
     let registry = desk.registry();
     let stages = registry.stages.iter().map(|kind| (kind.name(), kind.summary()));
     let models = registry.assets.iter().map(|kind| (kind.name, kind.summary));
@@ -18,8 +18,8 @@ pub(super) fn run(desk: &Desk) -> Exit {
     ] {
         text += &format!("{title}: {}\n", names.join(", "));
     }
-    let _ = printer::data(&text);
-    Exit::Done
+    printer::data(&text)?;
+    Ok(Exit::Done)
 }
 
 fn section<'a>(title: &str, entries: impl Iterator<Item = (&'a str, &'a str)>) -> String {

@@ -52,16 +52,16 @@ pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
         Command::Run(args) => run::run(&desk, args),
         Command::Plan(args) => plan::run(&desk, args),
         Command::Why { workflow, stage, record } => why::run(&desk, workflow, stage, record.as_deref()),
-        Command::Validate { workflow, format } => Ok(validate::run(&desk, workflow, *format)),
-        Command::Explain { code } => Ok(explain::run(code.as_deref())),
+        Command::Validate { workflow, format } => validate::run(&desk, workflow, *format),
+        Command::Explain { code } => explain::run(code.as_deref()),
         Command::Graph { workflow, format } => graph::run(&desk, workflow, *format),
-        Command::List => Ok(list::run(&desk)),
-        Command::Schema { kind } => Ok(schema::run(&desk, kind.as_deref())),
+        Command::List => list::run(&desk),
+        Command::Schema { kind } => schema::run(&desk, kind.as_deref()),
         Command::Cat { workflow, output } => cat::run(&desk, workflow, output),
         Command::Runs { store } => runs::run(store),
         Command::Report { workflow } => report::run(&desk, workflow),
         Command::Cache { store, verify } => cache::run(store, *verify),
-        Command::Doctor { store } => Ok(doctor::run(&desk, store.store.as_deref())),
+        Command::Doctor { store } => doctor::run(&desk, store.store.as_deref()),
     };
     done.unwrap_or_else(|exit| exit)
 }

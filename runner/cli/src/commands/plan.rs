@@ -11,6 +11,6 @@ pub(super) fn run(desk: &Desk, args: &PlanArgs) -> Told {
     let session = open(desk, &args.workflow)?;
     let options = RunOptions { limit: args.limit, ..RunOptions::default() };
     let plan = session.plan(&options).map_err(|error| fail(&error))?;
-    let _ = printer::data(&plan.to_string());
+    printer::data(&plan.to_string())?;
     Ok(if args.fail_on_miss && !plan.is_all_cached() { Exit::Missing } else { Exit::Done })
 }

@@ -8,7 +8,6 @@ use crate::printer;
 pub(super) fn run(desk: &Desk, args: &WorkflowArgs) -> Told {
     let session = open(desk, args)?;
     let path = session.report().map_err(|error| fail(&error))?;
-    // A closed pipe is the reader's wish.
-    let _ = printer::data(&(shown(&path) + "\n"));
+    printer::data(&(shown(&path) + "\n"))?;
     Ok(Exit::Done)
 }

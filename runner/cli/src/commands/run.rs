@@ -24,8 +24,11 @@ pub(super) fn run(desk: &Desk, args: &RunArgs) -> Told {
     if let Some(advice) = sentinel_detect::search().advice().filter(|_| uses_detectors(&session)) {
         printer::say(&format!("note: {advice}"));
     }
-    let reporter: Arc<dyn Reporter> = Arc::new(Progress::new());
-    let finished = session.run(&options, &reporter, &Stop::default()).map_err(|error| fail(&error))?;
+    let progress = Arc::new(Progress::new());
+    let reporter: Arc<dyn Reporter> = progress.clone();
+    let finished = session.run(&options, &reporter, &Stop::default());
+    progress.close();
+    let finished = finished.map_err(|error| fail(&error))?;
     let places = [
         ("results", shown(&finished.folder)),
         ("report", shown(&finished.folder.join("report.html"))),

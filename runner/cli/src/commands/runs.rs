@@ -29,8 +29,7 @@ pub(super) fn run(args: &StoreArgs) -> Told {
             run.seed
         );
     }
-    // A closed pipe is the reader's wish.
-    let _ = printer::data(&text);
+    printer::data(&text)?;
     Ok(Exit::Done)
 }
 

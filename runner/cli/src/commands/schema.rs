@@ -3,11 +3,11 @@
 use sentinel_core::diag::did_you_mean;
 use sentinel_core::schema;
 
-use super::Desk;
+use super::{Desk, Told};
 use crate::exit::Exit;
 use crate::printer;
 
-pub(super) fn run(desk: &Desk, kind: Option<&str>) -> Exit {
+pub(super) fn run(desk: &Desk, kind: Option<&str>) -> Told {
     let registry = desk.registry();
     let found = match kind {
         None => Some(schema::workflow(&registry)),
@@ -15,8 +15,8 @@ pub(super) fn run(desk: &Desk, kind: Option<&str>) -> Exit {
     };
     match (found, kind) {
         (Some(schema), _) => {
-            let _ = printer::data(&format!("{schema:#}\n"));
-            Exit::Done
+            printer::data(&format!("{schema:#}\n"))?;
+            Ok(Exit::Done)
         }
         (None, kind) => {
             let name = kind.unwrap_or_default();
@@ -25,7 +25,7 @@ pub(super) fn run(desk: &Desk, kind: Option<&str>) -> Exit {
             if let Some(advice) = did_you_mean(name, rows) {
                 printer::say(&format!("hint: {advice}"));
             }
-            Exit::Wrong
+            Err(Exit::Wrong)
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use sentinel_core::diag::{Diagnostics, render};
 
-use super::{Desk, load};
+use super::{Desk, Told, load};
 use crate::args::{Format, WorkflowArgs};
 use crate::exit::Exit;
 use crate::printer;
 
-pub(super) fn run(desk: &Desk, args: &WorkflowArgs, format: Format) -> Exit {
+pub(super) fn run(desk: &Desk, args: &WorkflowArgs, format: Format) -> Told {
     let (found, exit) = match load(desk, args) {
         Ok(workflow) => {
             let missing = workflow.missing_paths();
@@ -20,8 +20,8 @@ pub(super) fn run(desk: &Desk, args: &WorkflowArgs, format: Format) -> Exit {
     };
     match format {
         Format::Human => printer::say(&render::human(&found, printer::colour())),
-        Format::Json => drop(printer::data(&format!("{:#}\n", render::json(&found)))),
-        Format::Github => drop(printer::data(&render::github(&found))),
+        Format::Json => drop(printer::data(&format!("{:#}\n", render::json(&found)))?),
+        Format::Github => drop(printer::data(&render::github(&found))?),
     }
-    exit
+    Ok(exit)
 }

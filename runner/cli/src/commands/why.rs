@@ -8,6 +8,6 @@ use crate::printer;
 pub(super) fn run(desk: &Desk, args: &WorkflowArgs, stage: &str, record: Option<&str>) -> Told {
     let session = open(desk, args)?;
     let lines = session.why(stage, record).map_err(|error| fail(&error))?;
-    let _ = printer::data(&(lines.join("\n") + "\n"));
+    printer::data(&(lines.join("\n") + "\n"))?;
     Ok(Exit::Done)
 }
