@@ -1,6 +1,7 @@
 //! What a run would compute, told before it happens. Three answers, all honest: a unit is in the store; it is not, and why; or it
 //! depends on what another stage will give.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::cache::store::Store;
@@ -8,6 +9,7 @@ use crate::run::RunError;
 use crate::run::node::Told;
 use crate::run::prepare::PreparedNode;
 use crate::run::schedule::Results;
+use crate::session::{maker, needs_by_id};
 use crate::why;
 use crate::workflow::Workflow;
 
@@ -31,7 +33,9 @@ pub struct Planned {
     pub runs: u64,
     /// Whether more units follow from what other stages will give.
     pub undecided: bool,
-    /// Why units would be computed, most telling first.
+    /// Those of the stages it reads from, and of the loops, that would run or are undecided themselves.
+    pub after: Vec<String>,
+    /// Why units would be computed, most telling first; why all would be, if the stage itself is not what it was.
     pub because: Vec<String>,
 }
 
@@ -43,9 +47,21 @@ impl Plan {
         store: &Store,
         results: Results,
     ) -> Result<Self, RunError> {
+        let needs = needs_by_id(workflow);
+        let open: BTreeSet<&str> = results.iter().flat_map(|(told, _)| told).flat_map(open).collect();
         let mut stages = Vec::new();
         for told in results.iter().flat_map(|(told, _)| told).filter(|told| told.fingerprint.is_some()) {
-            stages.push(planned(workflow, prepared, store, told)?);
+            let makers: BTreeSet<String> = needs[&told.id].iter().map(|need| maker(&need.from, &told.id).0).collect();
+            let after = makers.into_iter().filter(|maker| open.contains(maker.as_str())).collect();
+            let because = why::because(workflow, prepared, store, told)?;
+            stages.push(Planned {
+                id: told.id.clone(),
+                cached: told.tally.counts.hits,
+                runs: told.tally.missed.len() as u64,
+                undecided: told.tally.undecided > 0,
+                after,
+                because,
+            });
         }
         let skipped = workflow.skipped.iter().map(|one| (one.id.clone(), one.because.clone())).collect();
         Ok(Self { stages, skipped })
@@ -57,16 +73,11 @@ impl Plan {
     }
 }
 
-fn planned(workflow: &Workflow, prepared: &[PreparedNode], store: &Store, told: &Told) -> Result<Planned, RunError> {
-    let runs = told.tally.missed.len() as u64;
-    let because = if runs > 0 { why::because(workflow, prepared, store, told)? } else { Vec::new() };
-    Ok(Planned {
-        id: told.id.clone(),
-        cached: told.tally.counts.hits,
-        runs,
-        undecided: told.tally.undecided > 0,
-        because,
-    })
+/// Returns the stage, and the loop around it, if it would run or is undecided.
+fn open(told: &Told) -> impl Iterator<Item = &str> {
+    let is_open = !told.tally.missed.is_empty() || told.tally.undecided > 0;
+    let around = told.id.split_once('/').map(|(around, _)| around);
+    [Some(told.id.as_str()), around].into_iter().flatten().filter(move |_| is_open)
 }
 
 impl fmt::Display for Plan {
@@ -88,12 +99,14 @@ impl fmt::Display for Plan {
 impl Planned {
     fn answer(&self) -> String {
         let cached = if self.cached > 0 { format!(", {} cached", self.cached) } else { String::new() };
-        let undecided = if self.undecided { "; more is decided as it runs" } else { "" };
+        let after = self.after.join(", ");
         match (self.runs, self.undecided) {
             (0, false) => format!("cached ({})", units(self.cached)),
-            (0, true) if self.cached == 0 => "decided as what it needs comes: cached where that is the same".into(),
-            (0, true) => format!("{} cached{undecided}", units(self.cached)),
-            (runs, _) => format!("runs {}{cached}{undecided}", units(runs)),
+            (0, true) if !self.because.is_empty() => format!("runs after {after}{cached}"),
+            (0, true) if self.cached == 0 => format!("decided after {after}: cached where that gives the same records"),
+            (0, true) => format!("{} cached; more is decided after {after}", units(self.cached)),
+            (runs, true) => format!("runs {}{cached}; more is decided after {after}", units(runs)),
+            (runs, false) => format!("runs {}{cached}", units(runs)),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Why units have to be computed: which ingredient of the stage changed, from what to what; or else which records are new, or came
-//! in with other content. What is compared with is what the store keeps that is nearest.
+//! in with other content. What is compared with is the same stage in the last run, else what the store keeps that is nearest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,15 +47,17 @@ pub(crate) fn why(
             return Ok(vec![format!("`{stage}` is not asked for `{record}` as far as can be said before it runs")]);
         }
     }
-    if !told.tally.missed.is_empty() {
-        return because(workflow, prepared, store, &told);
+    let reasons = because(workflow, prepared, store, &told)?;
+    if !reasons.is_empty() {
+        return Ok(reasons);
     }
     let open = "nothing is missing so far; the rest is decided as what it needs comes";
     let answer = if told.tally.undecided > 0 { open } else { "nothing has to be computed: all of it is in the store" };
     Ok(vec![answer.to_owned()])
 }
 
-/// Says why the units of a stage that are not in the store are not.
+/// Says why the units of a stage that are not in the store are not, or why none of those to come will be; nothing, if all are there
+/// or the stage is what it was.
 pub(crate) fn because(
     workflow: &Workflow,
     prepared: &[PreparedNode],
@@ -63,7 +65,8 @@ pub(crate) fn because(
     told: &Told,
 ) -> Result<Vec<String>, RunError> {
     let stage = find(prepared, &told.id);
-    let Some(stage) = stage else { return Ok(Vec::new()) };
+    let is_open = !told.tally.missed.is_empty() || told.tally.undecided > 0;
+    let Some(stage) = stage.filter(|_| is_open) else { return Ok(Vec::new()) };
     let kept = store.fingerprints(&told.kind)?;
     if kept.iter().any(|kept| kept.digest == stage.fingerprint.digest) {
         let earlier = earlier_trace(workflow, store, &stage.fingerprint.digest)?;
@@ -71,9 +74,11 @@ pub(crate) fn because(
         return Ok(of_inputs(told, &earlier, &slots));
     }
     let schema = workflow.stage(&told.id).map_or(&Value::Null, |stage| &stage.schema);
-    let differences = kept.iter().map(|kept| differences(kept, &stage.fingerprint, schema));
-    match differences.min_by_key(Vec::len) {
-        Some(nearest) => Ok(nearest),
+    let last = store.runs(Some(&workflow.name), 1)?.pop().and_then(|run| run.stage(&told.id)?.fingerprint);
+    let itself = kept.iter().find(|kept| Some(kept.digest) == last);
+    let differ = |kept| differences(kept, &stage.fingerprint, schema);
+    match itself.map(differ).or_else(|| kept.iter().map(differ).min_by_key(Vec::len)) {
+        Some(differences) => Ok(differences),
         None => Ok(vec![format!("no stage of kind `{}` has run on this store yet", told.kind)]),
     }
 }

@@ -1,8 +1,9 @@
 //! A folder of this process's own inside the store: things under construction. It goes when the process ends well, and is swept
 //! by the next process if it did not; a lock that dies with its holder tells the two apart.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,7 +31,7 @@ impl ProcessFolder {
             };
             lock.lock()?;
             // A sweeper may have taken the lock between the two steps above, and the file with it.
-            if lock_path.exists() {
+            if is_at(&lock, &lock_path) {
                 std::fs::create_dir(&path)?;
                 return Ok(Self { path, lock_path, _lock: lock, next: AtomicU64::new(0) });
             }
@@ -60,14 +61,18 @@ fn sweep(parent: &Path) {
             continue;
         }
         let Ok(lock) = File::open(&lock_path) else { continue };
-        match lock.try_lock() {
-            Ok(()) => {
-                let _ = std::fs::remove_dir_all(lock_path.with_extension(""));
-                let _ = std::fs::remove_file(&lock_path);
-            }
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
+        // Another sweeper may have been here since it was opened; then this name is another process's by now.
+        if lock.try_lock().is_ok() && is_at(&lock, &lock_path) {
+            let _ = std::fs::remove_dir_all(lock_path.with_extension(""));
+            let _ = std::fs::remove_file(&lock_path);
         }
     }
+}
+
+/// Whether an open file is the one at a path: a lock on a file that was removed keeps nobody out.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    let place = |data: std::fs::Metadata| (data.dev(), data.ino());
+    file.metadata().and_then(|open| Ok(place(open) == place(std::fs::metadata(path)?))).unwrap_or(false)
 }
 
 #[cfg(test)]

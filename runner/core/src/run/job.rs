@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::context::Context;
 use super::prepare::Prepared;
 use crate::artifact::{FileEntry, FileSet};
+use crate::cache::process::is_at;
 use crate::digest::Digest;
 use crate::job::{Exec, Files, Job};
 use crate::reporter::Event;
@@ -211,13 +212,6 @@ impl Files for StageJob<'_> {
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>, StageError> {
         self.context.files.list(dir)
     }
-}
-
-/// Whether this open file is the one at this path.
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let place = |data: std::fs::Metadata| (data.dev(), data.ino());
-    file.metadata().and_then(|open| Ok(place(open) == place(std::fs::metadata(path)?))).unwrap_or(false)
 }
 
 fn lock_path(checkpoints: &Path) -> PathBuf {

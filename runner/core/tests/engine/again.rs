@@ -51,7 +51,16 @@ fn damage_is_a_miss_with_a_warning() {
     project.run(PLAIN);
     let results = project.results("plain");
     let index = rusqlite::Connection::open(project.path("store/v1/index.db")).unwrap();
-    for damage in ["UPDATE units SET payload = zeroblob(9)", "UPDATE wholes SET outputs = zeroblob(9)"] {
+    let damages = [
+        "UPDATE units SET payload = zeroblob(9)",
+        "UPDATE wholes SET outputs = zeroblob(9)",
+        // Of the right form: other words, another's result, a fault where there was none.
+        "UPDATE units SET payload = unhex(replace(hex(payload), '6F6E65', '6F6E66'))",
+        "UPDATE units SET (payload, proof) = (SELECT payload, proof FROM units AS other WHERE other.id <> units.id)",
+        "UPDATE wholes SET (outputs, proof) = (SELECT outputs, proof FROM wholes AS other WHERE other.key <> wholes.key)",
+        "UPDATE units SET fault = 1, payload = x'0000000000000000'",
+    ];
+    for damage in damages {
         index.execute(damage, []).unwrap();
         fs::remove_dir_all(project.path("runs")).unwrap();
         project.told("");

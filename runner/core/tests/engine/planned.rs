@@ -198,7 +198,7 @@ lines   cached (1 unit)
 words   cached (12 units)
 few     runs 12 units
           because `with.most` was 2 and is 1
-totals  decided as what it needs comes: cached where that is the same
+totals  decided after few: cached where that gives the same records
 bundle  cached (1 unit)
 ";
     assert_eq!(plan.to_string(), told);

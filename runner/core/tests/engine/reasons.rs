@@ -24,7 +24,7 @@ fn what_never_ran_says_so() {
     let project = Project::new(&plain(12));
     let session = project.session(PLAIN);
     check(&session, "lines", None, &["no stage of kind `lines` has run on this store yet"]);
-    check(&session, "few", None, &[OPEN]);
+    check(&session, "few", None, &["no stage of kind `pick` has run on this store yet"]);
     project.try_run(PLAIN, &RunOptions { limit: Some(0), ..RunOptions::default() }).unwrap_or_else(|e| panic!("{e}"));
     check(&session, "lines", None, &[NOTHING]);
     check(&session, "words", None, &["no stage of kind `split` has run on this store yet"]);

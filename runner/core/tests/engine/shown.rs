@@ -40,9 +40,12 @@ fn a_report_shows_the_same_however_its_stages_were_answered() {
     assert_eq!(asked(), 5, "every stage was asked");
     assert_eq!(shows(PLAIN, false), first);
     assert_eq!(asked(), 0, "with nothing to do, what was shown is kept");
-    fs::remove_file(project.path("runs/plain/words/words.jsonl")).unwrap();
-    assert_eq!(shows(PLAIN, false), first);
-    assert_eq!(asked(), 5, "found in the store, stages show what they showed");
+    for result in ["words/words.jsonl", "report.html", "run.json"] {
+        fs::remove_file(project.path("runs/plain").join(result)).unwrap();
+        assert_eq!(shows(PLAIN, false), first);
+        assert!(project.path("runs/plain").join(result).is_file(), "{result}");
+        assert_eq!(asked(), 5, "found in the store, stages show what they showed");
+    }
     let index = rusqlite::Connection::open(project.path("store/v1/index.db")).unwrap();
     index.execute("UPDATE runs SET report = 'of another version'", []).unwrap();
     assert_eq!(shows(PLAIN, false), first);
