@@ -261,7 +261,8 @@ fn resolve_clip(raw: RawClip) -> Result<ClipConfig, String> {
     if raw.model_type != "clip_vision_model" {
         return Err(format!("vision tower `{}` is not supported; supported: clip_vision_model", raw.model_type));
     }
-    positive("vision_config", &[raw.hidden_size, raw.intermediate_size, raw.num_hidden_layers, raw.patch_size])?;
+    let sizes = [raw.hidden_size, raw.intermediate_size, raw.num_hidden_layers, raw.patch_size, raw.image_size];
+    positive("vision_config", &sizes)?;
     divides("vision_config.num_attention_heads", raw.num_attention_heads, raw.hidden_size)?;
     divides("vision_config.patch_size", raw.patch_size, raw.image_size)?;
     Ok(ClipConfig {
@@ -285,8 +286,10 @@ fn resolve_llama(raw: RawLlama, outer_tied: Option<bool>) -> Result<LlamaConfig,
             return Err(format!("rotary scaling `{kind}` is not supported; supported: default"));
         }
     }
-    positive("text_config", &[raw.vocab_size, raw.hidden_size, raw.intermediate_size, raw.num_hidden_layers])?;
     divides("text_config.num_attention_heads", raw.num_attention_heads, raw.hidden_size)?;
+    let head_dim = raw.head_dim.unwrap_or(raw.hidden_size / raw.num_attention_heads);
+    let sizes = [raw.vocab_size, raw.hidden_size, raw.intermediate_size, raw.num_hidden_layers, head_dim];
+    positive("text_config", &sizes)?;
     let kv_heads = raw.num_key_value_heads.unwrap_or(raw.num_attention_heads);
     divides("text_config.num_key_value_heads", kv_heads, raw.num_attention_heads)?;
     let theta = raw.rope_parameters.as_ref().and_then(|rope| rope.rope_theta).or(raw.rope_theta).unwrap_or(10_000.0);
@@ -297,7 +300,7 @@ fn resolve_llama(raw: RawLlama, outer_tied: Option<bool>) -> Result<LlamaConfig,
         layers: raw.num_hidden_layers,
         heads: raw.num_attention_heads,
         kv_heads,
-        head_dim: raw.head_dim.unwrap_or(raw.hidden_size / raw.num_attention_heads),
+        head_dim,
         norm_eps: raw.rms_norm_eps,
         rope_theta: theta,
         max_positions: raw.max_position_embeddings,
@@ -340,6 +343,19 @@ mod tests {
     fn an_unsupported_type_is_refused_by_name() {
         let message = refusal(r#"{"model_type": "qwen9_vl"}"#);
         assert_eq!(message, "model type `qwen9_vl` is not supported; supported: llava");
+    }
+
+    #[test]
+    fn sizes_of_zero_are_refused() {
+        let message = |vision: &str, text: &str| {
+            refusal(&format!(
+                r#"{{"model_type":"llava","image_token_index":5,
+                "vision_config":{{"hidden_size":8,"intermediate_size":8,"num_hidden_layers":2,"num_attention_heads":2,"patch_size":14,{vision}}},
+                "text_config":{{"model_type":"llama","hidden_size":8,"num_attention_heads":2,{text}}}}}"#
+            ))
+        };
+        assert_eq!(message(r#""image_size": 0"#, r#""vocab_size": 9"#), "`vision_config` has a size of zero");
+        assert_eq!(message(r#""image_size": 28"#, r#""head_dim": 0"#), "`text_config` has a size of zero");
     }
 
     #[test]

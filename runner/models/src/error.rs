@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// A file cannot be read.
-    #[error("cannot read `{path}`")]
+    #[error("cannot read `{path}`: {source}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -34,6 +34,14 @@ pub enum ModelError {
         expected: Vec<usize>,
         /// What the file holds.
         found: Vec<usize>,
+    },
+    /// A logit is NaN or infinite, so that no token can be chosen.
+    #[error("the model gives token {token} the logit {logit}: its weights or its adapter overflow")]
+    Logit {
+        /// The first such token.
+        token: usize,
+        /// Its logit.
+        logit: f32,
     },
     /// A model or option this build does not support.
     #[error("{0}")]

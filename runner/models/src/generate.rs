@@ -70,7 +70,7 @@ pub(crate) fn sentences(
     for (number, start) in starts.iter().enumerate() {
         for (candidate, stream) in start.streams.iter().enumerate() {
             let mut row = Row { start: number, candidate, ids: Vec::new(), said: String::new(), perhaps: None };
-            let token = rules.warp.choose(&start.prefix.logits, stream.number(start.drawn));
+            let token = next(&start.prefix.logits, stream.number(start.drawn), rules)?;
             match row.take(token, start, text, rules, decoder.config().max_positions)? {
                 Some(done) => drawn[number][candidate] = done,
                 None => rows.push(row),
@@ -87,7 +87,7 @@ pub(crate) fn sentences(
         for (place, (row, logits)) in rows.iter_mut().zip(&logits).enumerate() {
             let start = &starts[row.start];
             let index = start.drawn + row.ids.len() as u32;
-            let token = rules.warp.choose(logits, start.streams[row.candidate].number(index));
+            let token = next(logits, start.streams[row.candidate].number(index), rules)?;
             match row.take(token, start, text, rules, decoder.config().max_positions)? {
                 Some(done) => drawn[row.start][row.candidate] = done,
                 None => stay.push(place),
@@ -105,6 +105,14 @@ pub(crate) fn sentences(
         }
     }
     Ok(Some(drawn))
+}
+
+/// Chooses a token. The model's own logits are all finite; only warping, behind this check, rules tokens out.
+fn next(logits: &[f32], number: f64, rules: &Rules) -> std::result::Result<u32, ModelError> {
+    match logits.iter().position(|logit| !logit.is_finite()) {
+        None => Ok(rules.warp.choose(logits, number)),
+        Some(token) => Err(ModelError::Logit { token, logit: logits[token] }),
+    }
 }
 
 /// Runs the last token of every row; returns the logits of the next, a list a row.

@@ -27,7 +27,7 @@ use crate::text::Text;
 use crate::weights::{Checkpoint, Weights};
 use crate::{ModelError, adapter};
 
-/// Bytes of prefixes kept between calls.
+/// Bytes of prefixes kept between calls; those of a call under way take about as much again.
 const PREFIX_ROOM: usize = 1 << 30;
 /// Rows that make a token together at most: beyond it, products no longer gain.
 const ROWS_MAX: usize = 128;
@@ -167,6 +167,13 @@ impl CandleVlm {
         Ok(adapter)
     }
 
+    /// Returns what a picture's keys and values take, in bytes: the bulk of a prompt.
+    fn prompt_bytes(&self) -> usize {
+        let text = &self.model.config().text;
+        let a_token = 2 * size_of::<f32>() * text.layers * text.kv_heads * text.head_dim;
+        self.model.config().image_tokens() * a_token
+    }
+
     /// Answers requests group by group, `rows` rows a request.
     fn in_groups<'r, T: Send>(
         &self,
@@ -174,8 +181,9 @@ impl CandleVlm {
         rows: usize,
         answer: impl Fn(&[Prompt<'r>]) -> Result<Vec<PerRecord<T>>, EngineError> + Sync + Send,
     ) -> Result<Vec<PerRecord<T>>, EngineError> {
-        let fair = requests.len().div_ceil(self.threads.current_num_threads());
-        let size = fair.clamp(1, (ROWS_MAX / rows).max(1));
+        let threads = self.threads.current_num_threads();
+        let fair = requests.len().div_ceil(threads);
+        let size = fair.min(ROWS_MAX / rows).min(PREFIX_ROOM / threads / self.prompt_bytes()).max(1);
         let groups: Result<Vec<Vec<PerRecord<T>>>, EngineError> =
             self.threads.install(|| requests.par_chunks(size).map(&answer).collect());
         Ok(groups?.into_iter().flatten().collect())

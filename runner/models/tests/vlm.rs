@@ -2,15 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers may do what tests may")]
 
+use std::collections::HashMap;
 use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use candle_core::{DType, Device, Tensor};
 use image::{ImageFormat, Rgb, RgbImage};
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Exec;
-use sentinel_domain::ports::{Captioned, Captioning, Prompt, Sampling, SentenceEnd, Vlm, VlmSpec, Watch};
+use sentinel_domain::ports::{Captioned, Captioning, EngineError, Prompt, Sampling, SentenceEnd, Vlm, VlmSpec, Watch};
 use sentinel_domain::records::Sentence;
+use sentinel_models::config::LlavaConfig;
+use sentinel_models::text::Text;
 use sentinel_models::vlm::{CandleVlm, open};
 
 struct Quiet;
@@ -22,9 +26,14 @@ impl Watch for Quiet {
     fn progress(&self, _: u64, _: u64, _: &'static str, _: &[(&'static str, f64)]) {}
 }
 
+const QUESTION: &str = "Describe this picture.";
+
+fn shipped() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/tiny-world/model")
+}
+
 fn model(threads: u32) -> CandleVlm {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/tiny-world/model");
-    open(&VlmSpec { path, adapter: None }, &Exec { threads: Some(threads), ..Exec::default() }).unwrap()
+    open(&VlmSpec { path: shipped(), adapter: None }, &Exec { threads: Some(threads), ..Exec::default() }).unwrap()
 }
 
 /// A picture of coloured stripes, another for every number.
@@ -62,7 +71,7 @@ fn prompt(asked: &Asked) -> Prompt<'_> {
         step: asked.context.len() as u32,
         picture: Digest::of(&asked.bytes),
         bytes: asked.bytes.clone(),
-        question: "Describe this picture.",
+        question: QUESTION,
         context: &asked.context,
     }
 }
@@ -98,6 +107,20 @@ fn a_sample_is_the_same_in_any_company() {
     for (prompt, together) in prompts.iter().zip(&together) {
         assert_eq!(&sample(&alone, std::slice::from_ref(prompt), 6)[0], together, "alone");
         assert_eq!(sample(&alone, std::slice::from_ref(prompt), 2)[0], together[..2], "fewer candidates");
+    }
+}
+
+#[test]
+fn how_requests_are_grouped_changes_no_bit() {
+    let asked = asked(9);
+    let prompts: Vec<Prompt<'_>> = asked.iter().map(prompt).collect();
+    let expected = sample(&model(1), &prompts, 2);
+    // Every thread has its share of the requests: 9, 5, 3, 3, 2 and 1 at a time; many candidates make groups of 4, 2 and 1.
+    for (threads, candidates) in [(2, 2), (3, 2), (4, 2), (5, 2), (9, 2), (1, 30), (1, 64), (1, 150)] {
+        let drawn = sample(&model(threads), &prompts, candidates);
+        for (drawn, expected) in drawn.iter().zip(&expected) {
+            assert_eq!(drawn[..2], expected[..], "{threads} threads, {candidates} candidates");
+        }
     }
 }
 
@@ -141,4 +164,61 @@ fn a_record_s_own_fault_costs_only_itself() {
     assert!(answers[0].is_ok());
     assert_eq!(answers[1].as_ref().unwrap_err().reason, "unreadable-picture");
     assert_eq!(answers[2].as_ref().unwrap_err().reason, "too-long");
+}
+
+/// The shipped model with other weights.
+fn changed(change: impl Fn(&mut HashMap<String, Tensor>)) -> CandleVlm {
+    let dir = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(shipped()).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let file = dir.path().join("model.safetensors");
+    let mut tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
+    change(&mut tensors);
+    candle_core::safetensors::save(&tensors, &file).unwrap();
+    open(&VlmSpec { path: dir.path().to_owned(), adapter: None }, &Exec::default()).unwrap()
+}
+
+/// Ids of the words that stand before an answer.
+fn asked_ids(model: &Path) -> Vec<u32> {
+    let config = LlavaConfig::read(model).unwrap();
+    Text::read(model, config.image_token, config.image_tokens()).unwrap().prompt(QUESTION).unwrap().ids
+}
+
+#[test]
+fn weights_that_overflow_are_told() {
+    let scaled = |name: &'static str, by: f64| {
+        move |tensors: &mut HashMap<String, Tensor>| {
+            let tensor = tensors.get_mut(name).unwrap();
+            *tensor = (tensor.to_dtype(DType::F32).unwrap() * by).unwrap();
+        }
+    };
+    // Words that are no numbers, but for those of the question: what is wrong shows when the first of them has been drawn.
+    let only_asked = |tensors: &mut HashMap<String, Tensor>| {
+        let words = tensors.get_mut("language_model.model.embed_tokens.weight").unwrap();
+        let mut rows = words.to_dtype(DType::F32).unwrap().to_vec2::<f32>().unwrap();
+        let known = asked_ids(&shipped());
+        (0..).zip(&mut rows).filter(|(id, _)| !known.contains(id)).for_each(|(_, row)| row.fill(f32::NAN));
+        *words = Tensor::new(rows, &Device::Cpu).unwrap();
+    };
+    let models = [
+        ("inf", changed(scaled("language_model.lm_head.weight", 1e38))),
+        ("NaN", changed(scaled("language_model.model.layers.0.self_attn.q_proj.weight", 1e38))),
+        ("NaN", changed(scaled("multi_modal_projector.linear_1.weight", 1e38))),
+        ("NaN", changed(only_asked)),
+    ];
+    let asked = asked(1);
+    let prompts = [prompt(&asked[0])];
+    for (number, (logit, vlm)) in models.iter().enumerate() {
+        for temperature in [0.0, 1.0] {
+            let drawn = vlm.sample(&prompts, &sampling(3, temperature), None, &Quiet).map(|_| ());
+            let settings = Captioning { sampling: sampling(1, temperature), max_tokens: 80, max_sentences: 8 };
+            let told = vlm.caption(&prompts, &settings, None, &Quiet).map(|_| ());
+            for answer in [drawn, told] {
+                let Err(EngineError::Refused(message)) = &answer else { panic!("{number}: {answer:?}") };
+                assert!(message.contains(logit) && message.ends_with("overflow"), "{number}: {message}");
+            }
+        }
+    }
 }
