@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use sentinel_models::config::LlavaConfig;
 use sentinel_models::families::llava::Llava;
+use sentinel_models::layers::TARGETS;
 use sentinel_models::weights::{Checkpoint, Weights};
 use sentinel_train::adapter;
 use sentinel_train::fit::{Fit, Slope};
@@ -230,6 +231,35 @@ fn an_exported_adapter_is_the_file_peft_itself_writes() {
         assert_eq!(ours[key], theirs[key], "{key}");
     }
     assert_eq!(ours["lora_alpha"].as_f64(), theirs["lora_alpha"].as_f64());
+}
+
+#[test]
+fn an_exported_adapter_is_read_back_as_what_peft_saved() {
+    let f = load();
+    let config = LlavaConfig::read(&fixtures().join("llava-tiny")).unwrap().text;
+    let (dir, peft) = (tempfile::tempdir().unwrap(), peft_adapter());
+    adapter::write(dir.path(), &f.lora(), "base").unwrap();
+    let read = sentinel_models::adapter::read(dir.path(), &config, &Device::Cpu).unwrap();
+    let values = |tensor: &Tensor| (tensor.dims().to_vec(), tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+    let mut found = 0;
+    for (layer, updates) in read.layers.iter().enumerate() {
+        for (target, update) in TARGETS.iter().zip(updates) {
+            let update = update.as_ref().unwrap_or_else(|| panic!("layer {layer}, `{target}` is not read"));
+            assert_eq!(update.scale, f.settings.alpha / f.settings.rank as f64, "layer {layer}, `{target}`");
+            for (part, tensor) in [("lora_A", &update.a), ("lora_B", &update.b)] {
+                let name = format!("layers.{layer}.{target}.{part}");
+                assert_eq!(values(tensor), values(&peft[&name]), "{name}");
+                found += 1;
+            }
+        }
+    }
+    assert_eq!(found, peft.len());
+    // The scale is read, not assumed.
+    let shape = Shape { rank: f.settings.rank, alpha: 3.0 * f.settings.alpha };
+    let dir = tempfile::tempdir().unwrap();
+    adapter::write(dir.path(), &LoraVars::of(&peft, &config, shape).unwrap(), "base").unwrap();
+    let read = sentinel_models::adapter::read(dir.path(), &config, &Device::Cpu).unwrap();
+    assert_eq!(read.of(0, 0).unwrap().scale, 3.0 * f.settings.alpha / f.settings.rank as f64);
 }
 
 #[test]
