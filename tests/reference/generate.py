@@ -20,8 +20,10 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from PIL import Image
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoProcessor, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+from processor import write_processor
 
 OUT = Path(__file__).parent.parent / "fixtures" / "generate"
 SEED = 12
@@ -74,43 +76,14 @@ def write_weights(directory):
     (OUT / "adapter" / "README.md").unlink(missing_ok=True)
 
 
-def write_processor(directory):
+def words_tokenizer():
     words = ["<unk>", "<s>", "</s>", *(word(number) for number in range(3, IMAGE)), "<image>"]
     for number, said in enumerate("USER: ASSISTANT: bab babe babi? babo gage. bibi babu 17.".split()):
         words[3 + number] = said
     assert len(set(words)) == VOCABULARY
     tokenizer = Tokenizer(models.WordLevel({said: number for number, said in enumerate(words)}, unk_token="<unk>"))
-    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>", "<image>"])
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    tokenizer.save(str(directory / "tokenizer.json"))
-    template = (
-        "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
-        "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
-        "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] + ' ' }}{% endfor %}{% endfor %}"
-        "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
-    )
-    square = {"height": SIDE, "width": SIDE}
-    files = {
-        "tokenizer_config.json": {
-            "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",
-            "image_token": "<image>", "extra_special_tokens": {"image_token": "<image>"},
-            "clean_up_tokenization_spaces": False,
-        },
-        "preprocessor_config.json": {
-            "image_processor_type": "CLIPImageProcessorPil", "do_convert_rgb": True, "do_resize": True,
-            "size": {"shortest_edge": SIDE}, "resample": 3, "do_center_crop": True, "crop_size": square,
-            "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
-            "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711],
-        },
-        "processor_config.json": {
-            "processor_class": "LlavaProcessor", "image_token": "<image>", "patch_size": 14,
-            "num_additional_image_tokens": 1, "vision_feature_select_strategy": "full",
-        },
-    }
-    for name, content in files.items():
-        (directory / name).write_text(json.dumps(content, indent=1) + "\n")
-    (directory / "chat_template.jinja").write_text(template)
+    return tokenizer
 
 
 def picture(number):
@@ -156,7 +129,8 @@ def answers(model, processor, pictures):
 def main():
     shutil.rmtree(OUT, ignore_errors=True)
     write_weights(OUT / "model")
-    write_processor(OUT / "model")
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    write_processor(OUT / "model", words_tokenizer(), special, SIDE, "full", clean_up_tokenization_spaces=False)
     processor = AutoProcessor.from_pretrained(OUT / "model", backend="pil")
     pictures = [picture(0), picture(1)]
     for number, image in enumerate(pictures):

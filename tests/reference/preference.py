@@ -20,12 +20,15 @@ import torch
 import torch.nn.functional as F
 from peft import PeftModel
 from PIL import Image
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import AutoProcessor, LlavaForConditionalGeneration, get_cosine_schedule_with_warmup
+
+from processor import write_json, write_processor
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 OUT = FIXTURES / "preference"
 BETA, STEPS, WARMUP, PEAK, CLIP, DECAY = 0.1, 6, 2, 1e-3, 0.05, 0.01
+SIDE = 56
 QUESTION = "What is here?"
 PAIRS = [
     # picture, context, chosen, rejected, is it the description's last step
@@ -44,40 +47,12 @@ def write_model(directory):
     directory.mkdir(parents=True)
     vocabulary = {token: number for number, token in enumerate(["<unk>", "<s>", "</s>", "<pad>", "<image>", *WORDS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>", "<pad>", "<image>"])
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+|\.\.\.|[^\w\s]"), "removed", invert=True)
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    tokenizer.save(str(directory / "tokenizer.json"))
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    write_processor(directory, tokenizer, special, SIDE, "default")
     config = json.loads((FIXTURES / "llava-tiny" / "config.json").read_text())
-    config |= {"image_token_index": 4, "image_seq_length": 16}
-    template = (
-        "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
-        "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
-        "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] + ' ' }}{% endfor %}{% endfor %}"
-        "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
-    )
-    square = {"height": 56, "width": 56}
-    files = {
-        "config.json": config,
-        "generation_config.json": {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3},
-        "tokenizer_config.json": {
-            "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",
-            "pad_token": "<pad>", "image_token": "<image>", "extra_special_tokens": {"image_token": "<image>"},
-        },
-        "preprocessor_config.json": {
-            "image_processor_type": "CLIPImageProcessorPil", "do_convert_rgb": True, "do_resize": True,
-            "size": {"shortest_edge": 56}, "resample": 3, "do_center_crop": True, "crop_size": square,
-            "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
-            "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711],
-        },
-        "processor_config.json": {
-            "processor_class": "LlavaProcessor", "image_token": "<image>", "patch_size": 14,
-            "num_additional_image_tokens": 1, "vision_feature_select_strategy": "default",
-        },
-    }
-    for name, content in files.items():
-        (directory / name).write_text(json.dumps(content, indent=1) + "\n")
-    (directory / "chat_template.jinja").write_text(template)
+    write_json(directory / "config.json", config | {"image_token_index": 4, "image_seq_length": 16})
+    write_json(directory / "generation_config.json", {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3})
 
 
 def write_pictures():
