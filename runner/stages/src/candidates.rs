@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Mode {
     /// The paper's.
     Paper,
-    /// Those of the released code, wherever they are deterministic.
+    /// Those of the released code, wherever they are deterministic. Objects are told by their canonical names, each once, and are
+    /// those of the sentence as sampled; the released code writes them as they are spelled, again and again, and takes them from
+    /// the sentence as it rewrote it.
     Compat,
 }
 

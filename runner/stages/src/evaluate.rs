@@ -51,7 +51,7 @@ impl Stage for Evaluate {
         vec![Slot::rows("measurements", "measurements")]
     }
     fn version(&self) -> u32 {
-        1
+        2
     }
     fn work(&self) -> Work<'_> {
         Work::Whole(self)

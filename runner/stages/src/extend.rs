@@ -1,5 +1,6 @@
 //! `extend`: lets a description grow by one sentence (SENTINEL §3.4, iterative contextual bootstrapping). In the paper's mode the
-//! sentence is truthful, so that the context stays free of hallucinations: the chosen side of a pair where the step made one.
+//! sentence is truthful, so that the context stays free of hallucinations: the chosen side of a pair where the step made one,
+//! of a context-coherent one if it can be.
 //! The choice among several is drawn by the seed for this record and step.
 
 use schemars::{JsonSchema, schema_for};
@@ -63,7 +64,7 @@ impl Stage for Extend {
         vec![Slot::rows("descriptions", "descriptions")]
     }
     fn version(&self) -> u32 {
-        1
+        2
     }
     fn draws(&self) -> bool {
         true
@@ -120,7 +121,7 @@ pub(crate) fn extend(
     let candidates = Candidate::all(step.sentences, step.verdicts);
     step.verdicts.iter().for_each(|verdict| grown.memory.remember(&verdict.name, verdict.standing));
     let fit = match mode {
-        Mode::Paper => by_the_paper(&candidates, step.paired, &grown.context),
+        Mode::Paper => by_the_paper(&candidates, step.paired, &grown),
         Mode::Compat => as_released(&candidates, &grown.named),
     };
     let next = fit.get(draw(fit.len()));
@@ -144,11 +145,12 @@ pub(crate) fn extend(
     grown
 }
 
-/// The chosen sides of the step's pairs; without pairs, the truthful sentences; without those, sentences that name nothing.
+/// The chosen sides of the step's pairs, of the context-coherent ones if there are any (y_w⁺); without pairs, the truthful
+/// sentences; without those, sentences that name nothing.
 fn by_the_paper<'c, 'a>(
     candidates: &'c [Candidate<'a>],
     paired: &[String],
-    context: &[String],
+    Description { context, named, .. }: &Description,
 ) -> Vec<&'c Candidate<'a>> {
     let fresh = Candidate::fresh(candidates, context);
     let paired = |candidate: &Candidate<'_>| paired.iter().any(|chosen| chosen == candidate.text);
@@ -156,6 +158,7 @@ fn by_the_paper<'c, 'a>(
         fresh.iter().copied().filter(|candidate| wanted(candidate)).collect::<Vec<_>>()
     };
     let ranks = [
+        of(&|candidate| candidate.is_truthful() && paired(candidate) && candidate.is_coherent(named)),
         of(&|candidate| candidate.is_truthful() && paired(candidate)),
         of(&|candidate| candidate.is_truthful()),
         of(&|candidate| candidate.is_neutral()),
@@ -229,6 +232,12 @@ mod tests {
             ["f1 by f3 ."],
             "pairs lead"
         );
+        assert_eq!(
+            paper(&["f2 .", "f1 by f3 .", "h1 ."], &["f2 .", "f1 by f3 ."]).0,
+            ["f1 by f3 ."],
+            "y_w⁺ is appended"
+        );
+        assert_eq!(paper(&["f2 .", "f1 by f3 .", "h1 ."], &["f2 ."]).0, ["f2 ."]);
         assert_eq!(paper(&["f2 .", "h1 ."], &["gone ."]).0, ["f2 ."], "a pair filtered away leads nowhere");
         assert_eq!(paper(&["h1 .", "u1 .", "so ."], &[]), (vec!["so .".to_owned()], None));
         assert_eq!(

@@ -22,7 +22,7 @@ pub(crate) static ENTRY: Entry = Entry {
     parse,
 };
 
-/// Pairs of one step, in the paper's mode.
+/// Pairs of one step, in the paper's mode; the paper itself gives no number.
 const PAIRS_MAX: u32 = 4;
 /// Pairs of one card in the report.
 const SHOWN_MAX: usize = 4;
@@ -92,7 +92,7 @@ impl Stage for Rules {
         vec![Slot::rows("pairs", "pairs")]
     }
     fn version(&self) -> u32 {
-        1
+        2
     }
     fn work(&self) -> Work<'_> {
         Work::Units(self)

@@ -6,9 +6,12 @@ use sentinel_domain::records::{Description, FoundBox, Pair, PairType};
 use serde::{Deserialize, Serialize};
 
 /// Returns a sentence as the released code uses it: what follows the last `. ` of the context's last sentence and this one. That
-/// cuts after `Mr.`, and repeats the previous sentence if that ended with `!` or `?`.
+/// cuts after `Mr.`, and repeats the previous sentence if that ended with `!` or `?`; but never more than one sentence, although an
+/// entry of the context may hold two for this reason.
 pub(crate) fn tail(context: &[String], sentence: &str) -> String {
-    let joined = context.last().map_or_else(|| sentence.to_owned(), |last| format!("{last} {sentence}"));
+    let begin = |last: &str| ["! ", "? "].iter().filter_map(|end| last.rfind(end)).max().map_or(0, |at| at + 2);
+    let last = context.last().map(|last| &last[begin(last)..]);
+    let joined = last.map_or_else(|| sentence.to_owned(), |last| format!("{last} {sentence}"));
     joined.rsplit(". ").next().unwrap_or_default().to_owned()
 }
 

@@ -98,17 +98,16 @@ impl Io<'_> {
         };
         listed.map(|digest| listing(self.store, &digest)).transpose().map_err(StageError::from)
     }
-
-    fn unit(&self, unit: &UnitRef) -> Result<ReportUnit, StageError> {
-        let rows = self.store.rows(&unit.rows)?;
-        Ok(ReportUnit { id: unit.id.clone(), step: unit.step, rows })
-    }
 }
 
 impl ReportIo for Io<'_> {
     fn rows(&self, slot: &str) -> Result<Vec<ReportUnit>, StageError> {
         match self.artifact(slot)? {
-            Some(Artifact::Rows(units)) => units.iter().map(|unit| self.unit(unit)).collect(),
+            Some(Artifact::Rows(units)) => {
+                let rows = self.store.rows_in_order(&units);
+                let unit = |unit: &UnitRef, rows| ReportUnit { id: unit.id.clone(), step: unit.step, rows };
+                units.iter().zip(rows).map(|(of, rows)| Ok(unit(of, rows?))).collect()
+            }
             Some(Artifact::Files(_)) => Err(StageError::Bug(format!("slot `{slot}` holds files"))),
             None => Ok(Vec::new()),
         }

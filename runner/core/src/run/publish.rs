@@ -90,8 +90,8 @@ impl Publisher {
         let aside = self.aside().and_then(tempfile::NamedTempFile::new_in).map_err(broken)?;
         let mut writer = BufWriter::new(aside);
         let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
-        for unit in units {
-            for row in store.rows(&unit.rows)?.iter() {
+        for rows in store.rows_in_order(units) {
+            for row in rows?.iter() {
                 for part in [row.as_bytes(), b"\n"] {
                     writer.write_all(part).map_err(broken)?;
                     hasher.update(part);

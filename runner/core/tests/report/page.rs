@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use sentinel_core::report::Widget;
+
 use crate::{of_class, render, sample, text_of, with_document};
 
 #[test]
@@ -27,6 +29,32 @@ fn the_page_shows_the_run() {
         }
         assert!(!of_class(page, "part").is_empty());
         assert!(page.descendants().any(|node| node.has_tag_name("svg")), "no drawing");
+    });
+}
+
+#[test]
+fn what_got_better_stands_first() {
+    let model = sample::model();
+    let ids = model.shown.iter().find(|shown| shown.stage == "before").into_iter().flat_map(|shown| &shown.widgets);
+    let ids: Vec<&str> = ids
+        .filter_map(|widget| match widget {
+            Widget::Gallery { cards, .. } => Some(cards.iter().map(|card| card.id.as_str())),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    // Of every sixth caption one of two hallucinations is cured, of the others both.
+    let (half, whole): (Vec<_>, Vec<_>) = ids.iter().enumerate().partition(|(number, _)| number % 6 == 5);
+    let expected: Vec<&str> = whole.into_iter().chain(half).map(|(_, id)| *id).collect();
+    assert!(expected != ids && expected.len() == 12);
+    with_document(&render(&model), |page| {
+        let cards = of_class(page, "together");
+        let cards = cards.iter().flat_map(|shown| shown.children()).filter(|card| card.has_tag_name("article"));
+        let found: Vec<String> = cards.map(text_of).collect();
+        assert_eq!(found.len(), expected.len());
+        for (text, id) in found.iter().zip(expected) {
+            assert!(text.contains(id), "{id}: {text}");
+        }
     });
 }
 

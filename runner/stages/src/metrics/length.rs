@@ -1,4 +1,5 @@
-//! How long captions are, and whether their language broke: a word said twice in a row, a caption cut at its limit.
+//! How long captions are, and whether their language broke: a word said twice in a row, a sentence said again, a caption cut at its
+//! limit.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +7,8 @@ use sentinel_domain::records::Measurement;
 
 use super::{Told, mean, share};
 
-/// Returns mean numbers of distinct objects and of words, and the shares of captions that were cut or say a word twice in a row.
+/// Returns mean numbers of distinct objects and of words, and the shares of captions that were cut, that say a word twice in a row,
+/// and that say a sentence again.
 pub(super) fn length(told: &[Told<'_>]) -> Vec<Measurement> {
     let objects = told.iter().map(|one| one.named().collect::<BTreeSet<_>>().len()).sum();
     let words = told
@@ -14,12 +16,14 @@ pub(super) fn length(told: &[Told<'_>]) -> Vec<Measurement> {
         .map(|one| one.caption.sentences.iter().map(|sentence| words(sentence).count()).sum::<usize>())
         .sum();
     let cut = told.iter().filter(|one| one.caption.cut).count();
+    let again = told.iter().filter(|one| says_again(&one.caption.sentences)).count();
     let repeating = told.iter().filter(|one| repeats(&one.caption.sentences)).count();
     vec![
         mean("objects", "objects named", objects, told.len()),
         mean("words", "words", words, told.len()),
         share("cut", "captions cut at a limit", cut, told.len(), Some(true)),
         share("word_repetition", "captions with a word twice in a row", repeating, told.len(), Some(true)),
+        share("sentence_repetition", "captions with a sentence said again", again, told.len(), Some(true)),
     ]
 }
 
@@ -35,9 +39,27 @@ fn repeats(sentences: &[String]) -> bool {
     all.windows(2).any(|pair| pair[0] == pair[1])
 }
 
+fn says_again(sentences: &[String]) -> bool {
+    let mut said = BTreeSet::new();
+    !sentences.iter().all(|sentence| said.insert(sentence.trim()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sentence_said_again() {
+        for (texts, found) in [
+            (&["A dog.", "A cat.", " A dog."][..], true),
+            (&["A dog.", "A cat."], false),
+            (&["A dog. A dog."], false),
+            (&[], false),
+        ] {
+            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+            assert_eq!(says_again(&texts), found, "{texts:?}");
+        }
+    }
 
     #[test]
     fn a_word_twice_in_a_row() {

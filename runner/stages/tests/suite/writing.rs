@@ -303,6 +303,7 @@ fn evaluation_measures_against_the_truth() {
         ("words", 6.0, 2),
         ("cut", 0.5, 2),
         ("word_repetition", 0.5, 2),
+        ("sentence_repetition", 0.0, 2),
     ];
     assert_eq!(told, expected);
     let gone = [caption("c", &[])];

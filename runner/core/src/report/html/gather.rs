@@ -79,7 +79,8 @@ pub(super) fn gather<'a>(model: &'a ReportModel, compared: &dyn Fn(&str, &str) -
     Gathered { together, stages, groups: groups(model) }
 }
 
-/// Returns galleries that two or more compared stages show under one heading: the cards all of them have.
+/// Returns galleries that two or more compared stages show under one heading: the cards all of them have, those first of which more
+/// got better.
 fn side_by_side(model: &ReportModel) -> Vec<Gallery<'_>> {
     let shown: Vec<&Shown> =
         model.compare.iter().filter_map(|id| model.shown.iter().find(|shown| shown.stage == *id)).collect();
@@ -91,7 +92,8 @@ fn side_by_side(model: &ReportModel) -> Vec<Gallery<'_>> {
         });
         let columns: Vec<(&str, BTreeMap<&str, &Card>)> = same.collect();
         let exhibit = |card| Exhibit::of(card, &columns);
-        let exhibits: Vec<Exhibit<'_>> = cards.iter().filter_map(exhibit).collect();
+        let mut exhibits: Vec<Exhibit<'_>> = cards.iter().filter_map(exhibit).collect();
+        exhibits.sort_by_key(Exhibit::got_worse);
         if columns.len() > 1 && !exhibits.is_empty() {
             together.push(limited(title, legend, exhibits));
         }
@@ -120,6 +122,14 @@ impl<'a> Exhibit<'a> {
         };
         let columns = columns.iter().map(column).collect::<Option<_>>()?;
         Some(Self { id: &card.id, picture: card.picture, boxes: &card.boxes, columns })
+    }
+
+    /// Returns how many more words are refuted in the last column than in the first.
+    fn got_worse(&self) -> isize {
+        let bad = |(_, lines): &(_, &[Line])| {
+            lines.iter().flat_map(|line| &line.spans).filter(|(_, tone)| *tone == Tone::Bad).count().cast_signed()
+        };
+        self.columns.last().map_or(0, bad) - self.columns.first().map_or(0, bad)
     }
 }
 

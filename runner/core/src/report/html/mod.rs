@@ -102,7 +102,8 @@ impl Page {
         }
         let shown =
             gathered.together.iter().map(|one| gallery::gallery(one, &gathered.groups, pictures, &mut self.room));
-        let shown = el("div").all(shown.collect::<Vec<_>>());
+        let note = el("p").class("note").text("Those of which more got better come first.");
+        let shown = el("div").with(note).all(shown.collect::<Vec<_>>());
         self.section("together", "Side by side", shown);
     }
 
