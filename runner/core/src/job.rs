@@ -44,8 +44,25 @@ pub trait Files {
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, StageError>;
     /// Returns the content digest of a file, remembered while the file stays as it is; the content is later served by [`Job::blob`].
     fn digest(&self, path: &Path) -> Result<Digest, StageError>;
-    /// Lists the files below a directory, sorted, hidden ones left out.
+    /// Returns the content digest of a file as [`Files::digest`] does, or why there is none to be had. A run sees a file that was not
+    /// there when it began as not there until it ends.
+    fn find(&self, path: &Path) -> Result<Result<Digest, Absent>, StageError>;
+    /// Lists the regular files and links below a directory, sorted, hidden ones left out.
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>, StageError>;
+}
+
+/// Why a file has no content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Absent {
+    /// Nothing lies there.
+    #[error("no such file")]
+    Missing,
+    /// A folder, pipe, socket or device.
+    #[error("not a regular file")]
+    Irregular,
+    /// This user may not read it.
+    #[error("reading it is not allowed")]
+    Forbidden,
 }
 
 /// `exec:` — what cannot change results.

@@ -140,7 +140,8 @@ pub trait Stage: Send + Sync {
     fn uses_device(&self) -> bool {
         false
     }
-    /// Further files whose content the result depends on, for example the pictures an index lists. Called when keys are made.
+    /// Further files whose content the result depends on, for example the pictures an index lists; that one of them is missing
+    /// counts like content. Called when keys are made.
     fn listed_files(&self, _files: &dyn Files) -> Result<Vec<PathBuf>, StageError> {
         Ok(Vec::new())
     }
@@ -212,6 +213,8 @@ pub struct WholeInputs {
 pub enum WholeOutput {
     /// Units in record order, each with its rows; the ids are distinct, and become those of the root records.
     Rows(Vec<(Arc<str>, Rows)>),
+    /// The same, and why further records could not be made: those are set aside as units at fault are.
+    Sifted(Vec<(Arc<str>, Rows)>, Vec<(Arc<str>, Fault)>),
     /// Files, already put into the store through the job.
     Files(FileSet),
 }

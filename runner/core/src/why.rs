@@ -191,15 +191,20 @@ fn default(path: &str, schema: &Value) -> String {
         .map_or_else(|| "the default".to_owned(), |value| format!("{} (the default)", short(&value)))
 }
 
+/// Files by name, each with its content or why it has none.
+type Listing<'v> = BTreeMap<&'v str, Result<Digest, &'v str>>;
+
 /// Compares two listings of files, name by name.
-fn compare_files(path: &str, was: &BTreeMap<&str, Digest>, is: &BTreeMap<&str, Digest>, lines: &mut Vec<String>) {
+fn compare_files(path: &str, was: &Listing<'_>, is: &Listing<'_>, lines: &mut Vec<String>) {
     let told = lines.len();
     for name in was.keys().chain(is.keys()).copied().collect::<BTreeSet<&str>>() {
         lines.extend(match (was.get(name), is.get(name)) {
             (Some(was), Some(is)) if was == is => None,
-            (Some(was), Some(is)) => {
+            (Some(Ok(was)), Some(Ok(is))) => {
                 Some(format!("`{name}` of `{path}` has other content: {} instead of {}", is.short(), was.short()))
             }
+            (Some(_), Some(Err(absent))) => Some(format!("`{name}` of `{path}` cannot be read: {absent}")),
+            (Some(Err(absent)), Some(Ok(_))) => Some(format!("`{name}` of `{path}` can be read; it was: {absent}")),
             (Some(_), None) => Some(format!("`{name}` of `{path}` is gone")),
             (None, _) => Some(format!("`{name}` of `{path}` is new")),
         });
@@ -215,12 +220,12 @@ fn content(value: &Value) -> Option<Digest> {
 }
 
 /// Returns the files that stand for a folder among the ingredients; `None` as well for two files of one name.
-fn listing(value: &Value) -> Option<BTreeMap<&str, Digest>> {
+fn listing(value: &Value) -> Option<Listing<'_>> {
     let files = value.as_array().filter(|files| !files.is_empty())?;
-    let named: Option<BTreeMap<&str, Digest>> = files
+    let named: Option<Listing<'_>> = files
         .iter()
         .map(|file| match file.as_array()?.as_slice() {
-            [name, digest] => Some((name.as_str()?, content(digest)?)),
+            [name, told] => Some((name.as_str()?, content(told).ok_or(told.as_str()?))),
             _ => None,
         })
         .collect();

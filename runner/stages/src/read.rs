@@ -1,15 +1,17 @@
 //! `read`: the user's own data. SENTINEL's `image_data.jsonl` and plain folders of pictures become descriptions, published pair
-//! sets become pairs. A record keeps its picture by digest; where the file was is remembered as a label only.
+//! sets become pairs. A record keeps its picture by digest; where the file was is remembered as a label only. A record whose
+//! picture is not there is set aside, and read when the picture comes.
 
 mod index;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, schema_for};
 use sentinel_core::artifact::{FileEntry, FileSet, Rows};
 use sentinel_core::job::{Files, Job};
-use sentinel_core::stage::{Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work, to_rows};
+use sentinel_core::stage::{Fault, Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work, to_rows};
 use sentinel_domain::config::{DirPath, FilePath, ShelfPath};
 use sentinel_domain::records::{Description, Memory, Pair};
 use serde::{Deserialize, Serialize};
@@ -34,7 +36,8 @@ const ANNOTATIONS_BYTES_MAX: u64 = 2 << 30;
 struct Config {
     /// A list, one JSON object a line. Either this or `folder`.
     file: Option<FilePath>,
-    /// A folder of PNG and JPEG pictures, those below it included; a picture's path in it is its id.
+    /// A folder of PNG and JPEG pictures, those below it included; a picture's path in it is its id. Pictures in other formats are
+    /// read, too, and set aside where they are looked at.
     folder: Option<DirPath>,
     /// What the list holds.
     format: Format,
@@ -108,7 +111,7 @@ impl Stage for Read {
         std::iter::once(rows).chain(annotations).collect()
     }
     fn version(&self) -> u32 {
-        1
+        2
     }
     fn listed_files(&self, files: &dyn Files) -> Result<Vec<PathBuf>, StageError> {
         let paths: Vec<PathBuf> = match self.format {
@@ -124,11 +127,11 @@ impl Stage for Read {
 
 impl WholeStage for Read {
     fn run(&self, _: &WholeInputs, job: &dyn Job) -> Result<Vec<WholeOutput>, StageError> {
-        let units = match self.format {
+        let (units, aside) = match self.format {
             Format::Images => self.descriptions(job)?,
             Format::Pairs => self.by_image(job)?,
         };
-        let mut outputs = vec![WholeOutput::Rows(units)];
+        let mut outputs = vec![WholeOutput::Sifted(units, aside)];
         if let Some(path) = &self.annotations {
             let json = job.read(path, ANNOTATIONS_BYTES_MAX)?;
             let entry = FileEntry { digest: job.put_blob(&json)?, bytes: json.len() as u64 };
@@ -138,7 +141,8 @@ impl WholeStage for Read {
     }
 }
 
-type Units = Vec<(Arc<str>, Rows)>;
+/// Records that could be read, and why others could not.
+type Sifted = (Vec<(Arc<str>, Rows)>, Vec<(Arc<str>, Fault)>);
 
 impl Read {
     fn images(&self, files: &dyn Files) -> Result<Vec<Found<String>>, StageError> {
@@ -157,32 +161,48 @@ impl Read {
         }
     }
 
-    fn descriptions(&self, job: &dyn Job) -> Result<Units, StageError> {
+    fn descriptions(&self, job: &dyn Job) -> Result<Sifted, StageError> {
         let found = self.images(job)?;
         let total = found.len() as u64;
-        let mut units = Vec::with_capacity(found.len());
-        for (done, Found { id, image_path, path, place, content: question }) in (1..).zip(found) {
+        let (mut units, mut aside) = (Vec::with_capacity(found.len()), Vec::new());
+        for (done, found) in (1..).zip(found) {
             if job.cancelled() {
                 return Err(StageError::Cancelled);
             }
-            let picture = index::digest(job, &path, &place)?;
+            let picture = match index::picture(job, &found)? {
+                Ok(picture) => picture,
+                Err(fault) => {
+                    aside.push((found.id.into(), fault));
+                    continue;
+                }
+            };
+            let Found { id, image_path, content: question, .. } = found;
             let (context, named, memory) = (Vec::new(), Vec::new(), Memory::default());
             let description =
                 Description { id: id.clone(), picture, image_path, question, context, named, memory, end: None };
             units.push((id.into(), to_rows([description])));
             job.progress(done, total, "pictures", &[]);
         }
-        Ok(units)
+        Ok((units, aside))
     }
 
-    fn by_image(&self, job: &dyn Job) -> Result<Units, StageError> {
+    /// A record one of whose pairs has no picture is set aside with all of them.
+    fn by_image(&self, job: &dyn Job) -> Result<Sifted, StageError> {
         let mut units: Vec<(Arc<str>, Vec<Pair>)> = Vec::new();
-        let mut places = std::collections::BTreeMap::new();
-        for Found { id, image_path, path, place, content } in self.pairs(job)? {
+        let mut places = BTreeMap::new();
+        let mut aside: BTreeMap<Arc<str>, Fault> = BTreeMap::new();
+        for found in self.pairs(job)? {
             if job.cancelled() {
                 return Err(StageError::Cancelled);
             }
-            let picture = index::digest(job, &path, &place)?;
+            let picture = match index::picture(job, &found)? {
+                Ok(picture) => picture,
+                Err(fault) => {
+                    aside.entry(found.id.into()).or_insert(fault);
+                    continue;
+                }
+            };
+            let Found { id, image_path, place, content, .. } = found;
             let pair = content.pair(&id, image_path, picture, &self.question);
             let pair = pair.map_err(|reason| StageError::Refused(format!("{place}: {reason}")))?;
             let index = *places.entry(id.clone()).or_insert(units.len());
@@ -191,6 +211,8 @@ impl Read {
                 None => units.push((id.into(), vec![pair])),
             }
         }
-        Ok(units.into_iter().map(|(id, pairs)| (id, to_rows(pairs))).collect())
+        units.retain(|(id, _)| !aside.contains_key(id));
+        let units = units.into_iter().map(|(id, pairs)| (id, to_rows(pairs))).collect();
+        Ok((units, aside.into_iter().collect()))
     }
 }

@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::blobs::digest_of;
 use super::store::{Store, StoreError};
 use crate::digest::Digest;
-use crate::job::Files;
+use crate::job::{Absent, Files};
 use crate::stage::StageError;
 use crate::workflow::paths::Roots;
 
@@ -71,6 +71,8 @@ pub struct UserFiles {
 struct State {
     /// What this run has digested; from then on the file must stay as it was.
     seen: BTreeMap<PathBuf, (Signature, Digest)>,
+    /// What this run has looked for and not found.
+    absent: BTreeMap<PathBuf, Absent>,
     /// Where content can be found again.
     sources: BTreeMap<Digest, PathBuf>,
     /// Folders known to be inside the roots.
@@ -143,8 +145,10 @@ impl UserFiles {
     /// Digests a file wherever it is: for the runner's own outputs.
     pub(crate) fn digest_anywhere(&self, path: &Path) -> Result<Digest, StageError> {
         let there = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
-        if there.is_dir() {
-            return Err(StageError::Refused(format!("`{}` is a folder, and a file is needed", path.display())));
+        // Opening a pipe would wait for somebody to write into it.
+        if !there.is_file() {
+            let what = if there.is_dir() { "a folder" } else { "no regular file" };
+            return Err(StageError::Refused(format!("`{}` is {what}, and a file is needed", path.display())));
         }
         let signature = Signature::of(&there);
         if let Some((known, digest)) = self.state().seen.get(path) {
@@ -203,7 +207,7 @@ impl UserFiles {
             let is_dir = kind.is_dir() || (kind.is_symlink() && path.is_dir());
             if is_dir {
                 self.list_into(&path, depth + 1, files)?;
-            } else {
+            } else if kind.is_file() || kind.is_symlink() {
                 files.push(path);
             }
         }
@@ -232,6 +236,27 @@ impl Files for UserFiles {
         self.digest_anywhere(path)
     }
 
+    fn find(&self, path: &Path) -> Result<Result<Digest, Absent>, StageError> {
+        self.admit(path)?;
+        if let Some(absent) = self.state().absent.get(path) {
+            return Ok(Err(*absent));
+        }
+        let found = match std::fs::metadata(path) {
+            Ok(there) if !there.is_file() => Err(Absent::Irregular),
+            Ok(_) => match self.digest_anywhere(path) {
+                Err(error) => Err(File::open(path).err().and_then(|error| absent(&error)).ok_or(error)?),
+                Ok(digest) => Ok(digest),
+            },
+            Err(error) => Err(absent(&error).ok_or_else(|| unreadable(path, error))?),
+        };
+        let Err(absent) = found else { return Ok(found) };
+        if self.state().seen.contains_key(path) {
+            return Err(changed(path));
+        }
+        self.state().absent.insert(path.to_owned(), absent);
+        Ok(Err(absent))
+    }
+
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>, StageError> {
         let mut files = Vec::new();
         self.list_into(dir, 0, &mut files)?;
@@ -243,6 +268,15 @@ impl Files for UserFiles {
 fn now_ns() -> i128 {
     // A clock before 1970 leaves no file at rest, which costs time only.
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos().try_into().unwrap_or(i128::MAX))
+}
+
+/// Returns what an error says of a file itself; nothing, if the world is at fault.
+fn absent(error: &io::Error) -> Option<Absent> {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Some(Absent::Missing),
+        io::ErrorKind::PermissionDenied => Some(Absent::Forbidden),
+        _ => None,
+    }
 }
 
 fn unreadable(path: &Path, error: io::Error) -> StageError {

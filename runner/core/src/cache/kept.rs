@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::codec::{Reader, Writer};
+use super::codec::{self, Reader, Writer};
 use crate::artifact::{FileEntry, FileSet, Rows};
 use crate::digest::Digest;
 use crate::stage::Fault;
+
+/// Begins what a whole stage set aside; [`Artifact`]s begin with smaller numbers.
+const ASIDE: u8 = 2;
 
 /// What is kept under a unit's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +126,51 @@ impl Artifact {
     }
 }
 
+/// What is kept under a whole stage's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Whole {
+    /// Its outputs, in order.
+    pub(crate) outputs: Vec<Artifact>,
+    /// Records it set aside.
+    pub(crate) aside: Vec<(Arc<str>, Fault)>,
+}
+
+impl Whole {
+    /// Writes the outputs, and what was set aside, if anything was, as one item more.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut items: Vec<Vec<u8>> = self.outputs.iter().map(Artifact::encode).collect();
+        if !self.aside.is_empty() {
+            let mut writer = Writer::default();
+            writer.u8(ASIDE);
+            writer.length(self.aside.len());
+            for (id, Fault { reason, detail }) in &self.aside {
+                [id, reason.as_str(), detail].iter().for_each(|text| writer.bytes(text.as_bytes()));
+            }
+            items.push(writer.0);
+        }
+        codec::write_list(items.into_iter())
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut items = codec::read_list(bytes, |item| Some(item.to_owned()))?;
+        let aside =
+            items.pop_if(|item| item.first() == Some(&ASIDE)).map_or(Some(Vec::new()), |item| decode_aside(&item));
+        let outputs = items.iter().map(|item| Artifact::decode(item)).collect::<Option<_>>()?;
+        Some(Self { outputs, aside: aside? })
+    }
+}
+
+fn decode_aside(bytes: &[u8]) -> Option<Vec<(Arc<str>, Fault)>> {
+    let mut reader = Reader(bytes.get(1..)?);
+    let count = reader.length(12)?;
+    let record = |reader: &mut Reader<'_>| {
+        let (id, reason, detail) = (reader.id()?, reader.text()?.to_owned(), reader.text()?.to_owned());
+        Some((id, Fault { reason, detail }))
+    };
+    let records = (0..count).map(|_| record(&mut reader)).collect::<Option<_>>()?;
+    reader.done(records)
+}
+
 fn encode_unit(writer: &mut Writer, unit: &UnitRef) {
     writer.bytes(unit.id.as_bytes());
     writer.u32(unit.step);
@@ -229,6 +277,18 @@ mod tests {
         let inputs = vec![Digest::of(b"1"), Digest::of(b"2")];
         let trace = vec![Traced { id: "a".into(), step: 1, key: part.key, inputs }];
         assert_eq!(decode_trace(&encode_trace(&trace)), Some(trace));
+    }
+
+    #[test]
+    fn results_of_whole_stages_survive_the_store() {
+        let outputs = vec![Artifact::Rows(Arc::default()), Artifact::Files(Arc::default())];
+        let fault = Fault { reason: "missing".into(), detail: "no such file".into() };
+        for aside in [vec![], vec![("a".into(), fault)]] {
+            let whole = Whole { outputs: outputs.clone(), aside };
+            let bytes = whole.encode();
+            assert_eq!(Whole::decode(&bytes), Some(whole));
+            assert!((0..bytes.len()).all(|end| Whole::decode(&bytes[..end]).is_none()));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!   content found there;
 //! - `seed` and `stream`, if the stage draws;
 //! - `engine`: engine, version, device class and number type, where they can change bits;
-//! - `listed`: names and digests of further files the stage depends on.
+//! - `listed`: names and digests of further files the stage depends on; for one that is missing, that it is.
 //!
 //! A *unit's key* is made of the fingerprint, the root record's id, the loop step and the digest of what the stage sees of each
 //! input. A *whole stage's key* of the fingerprint and, for each input, ids and rows of all units in order.
@@ -84,7 +84,7 @@ fn folder(path: &Path, files: &UserFiles) -> Result<Value, StageError> {
     let mut named = Vec::new();
     for file in files.list(path)? {
         let name = file.strip_prefix(path).unwrap_or(&file).to_string_lossy().into_owned();
-        named.push((name, files.digest(&file)?));
+        named.push((name, content(&file, files)?));
     }
     Ok(told(named))
 }
@@ -93,17 +93,22 @@ fn listed(stage: &dyn Stage, files: &UserFiles) -> Result<Option<Value>, StageEr
     let mut named = Vec::new();
     for file in stage.listed_files(files)? {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        named.push((name, files.digest(&file)?));
+        named.push((name, content(&file, files)?));
     }
     Ok((!named.is_empty()).then(|| told(named)))
 }
 
+/// Returns what stands for a file's content: its digest, or why it has none.
+fn content(file: &Path, files: &UserFiles) -> Result<String, StageError> {
+    Ok(files.find(file)?.map_or_else(|absent| absent.to_string(), |digest| digest.to_string()))
+}
+
 /// Returns files as an ingredient. Of two files with one name the order decides, so the list stays a list.
-fn told(named: Vec<(String, Digest)>) -> Value {
+fn told(named: Vec<(String, String)>) -> Value {
     if named.len() <= FILES_TOLD_MAX {
         return named.into_iter().map(|(name, digest)| json!([name, digest])).collect();
     }
-    let parts = named.iter().flat_map(|(name, digest)| [name.as_bytes(), digest.as_bytes().as_slice()]);
+    let parts = named.iter().flat_map(|(name, content)| [name.as_bytes(), content.as_bytes()]);
     json!({ "files": named.len(), "digest": Digest::of_parts(parts) })
 }
 

@@ -1,8 +1,8 @@
 //! Checking everything a store keeps, and telling how much that is. What is damaged is removed, so that it is computed anew.
 
-use super::kept::{Artifact, Entry};
+use super::blobs;
+use super::kept::{Entry, Whole};
 use super::store::{Kept, Store, StoreError, proof};
-use super::{blobs, codec};
 use crate::digest::Digest;
 
 /// Entries read in one go.
@@ -119,7 +119,7 @@ fn is_entry(table: &str, key: &[u8], is_fault: bool, value: &[u8], found: &[u8])
     let Ok(key) = key.try_into().map(Digest::from_bytes) else { return false };
     let decodes = match table {
         "units" => Entry::decode(value, is_fault).is_some(),
-        "wholes" => codec::read_list(value, Artifact::decode).is_some(),
+        "wholes" => Whole::decode(value).is_some(),
         _ => true,
     };
     decodes && proof(&key, is_fault, value).as_bytes().as_slice() == found

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, params};
 
 use super::blobs::Found;
-use super::codec;
-use super::kept::{Artifact, Entry};
+use super::kept::{Artifact, Entry, Whole};
 use super::key::{Fingerprint, content_key};
 use super::store::{Kept, Store, StoreError, hold, proof};
 use crate::artifact::{Rows, rows_digest};
@@ -16,19 +15,17 @@ use crate::digest::Digest;
 
 impl Store {
     /// Looks a whole stage's outputs up; a hit only if everything they name is there.
-    pub(crate) fn whole(&self, key: &Digest) -> Kept<Option<Vec<Artifact>>> {
+    pub(crate) fn whole(&self, key: &Digest) -> Kept<Option<Whole>> {
         let row = self.read(|read| {
             let select = "SELECT outputs, proof FROM wholes WHERE key = ?1";
             let row = read
                 .query_row(select, [key.as_bytes()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)));
             row.optional()
         })?;
-        let Some((outputs, found)) = row else { return Ok(None) };
-        let whole = (proof(key, false, &outputs).as_bytes().as_slice() == found)
-            .then(|| codec::read_list(&outputs, Artifact::decode))
-            .flatten();
-        match whole {
-            Some(whole) if self.is_all_there(key, &whole)? => Ok(Some(whole)),
+        let Some((kept, found)) = row else { return Ok(None) };
+        let is_whole = proof(key, false, &kept).as_bytes().as_slice() == found;
+        match Whole::decode(&kept).filter(|_| is_whole) {
+            Some(whole) if self.is_all_there(key, &whole.outputs)? => Ok(Some(whole)),
             _ => {
                 self.write(|write| write.execute("DELETE FROM wholes WHERE key = ?1", [key.as_bytes()]))?;
                 self.damaged("the result of a stage")?;
@@ -58,31 +55,35 @@ impl Store {
         Ok(files_are && rows_are && held.iter().all(|blob| self.blobs.has(&Digest::from_bytes(*blob), None)))
     }
 
-    /// Keeps a whole stage's outputs in one step: `rows` under the key of their content, then what names them. Returns what is
-    /// kept: another's result if that came first.
+    /// Keeps a whole stage's result in one step: `rows` under the key of their content, then what names them. Returns what is
+    /// kept: another's result if that came first. With `again`, what was kept gives way.
     pub(crate) fn keep_whole(
         &self,
         fingerprint: &Fingerprint,
         key: &Digest,
-        outputs: Vec<Artifact>,
+        whole: Whole,
         rows: &[Arc<Rows>],
         blobs: &[Digest],
-    ) -> Kept<Vec<Artifact>> {
+        again: bool,
+    ) -> Kept<Whole> {
         let fingerprint = self.fingerprint_id(fingerprint)?;
-        let encoded = codec::write_list(outputs.iter().map(Artifact::encode));
+        let encoded = whole.encode();
         let first = self.write(|write| {
             for rows in rows {
                 let entry = Entry::Rows(vec![rows.clone()]);
                 self.insert(write, fingerprint, &content_key(&rows_digest(rows)), entry)?;
             }
             hold(write, key, blobs)?;
+            if again {
+                write.execute("DELETE FROM wholes WHERE key = ?1", [key.as_bytes()])?;
+            }
             let insert =
                 "INSERT OR IGNORE INTO wholes (key, fingerprint, platform, outputs, proof) VALUES (?1, ?2, ?3, ?4, ?5)";
             let proof = proof(key, false, &encoded);
             write.execute(insert, params![key.as_bytes(), fingerprint, self.platform, encoded, proof.as_bytes()])
         })?;
         let other = if first == 1 { None } else { self.whole(key)? };
-        Ok(other.unwrap_or(outputs))
+        Ok(other.unwrap_or(whole))
     }
 
     /// Keeps content.

@@ -12,7 +12,7 @@ use super::prepare::Prepared;
 use crate::artifact::{FileEntry, FileSet};
 use crate::cache::process::is_at;
 use crate::digest::Digest;
-use crate::job::{Exec, Files, Job};
+use crate::job::{Absent, Exec, Files, Job};
 use crate::reporter::Event;
 use crate::stage::StageError;
 
@@ -207,6 +207,10 @@ impl Files for StageJob<'_> {
 
     fn digest(&self, path: &Path) -> Result<Digest, StageError> {
         self.context.files.digest(path)
+    }
+
+    fn find(&self, path: &Path) -> Result<Result<Digest, Absent>, StageError> {
+        self.context.files.find(path)
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>, StageError> {

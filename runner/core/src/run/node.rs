@@ -225,7 +225,7 @@ fn records(flows: &Flows, node: &Node) -> u64 {
 
 fn not_too_many_faults(context: &Context, told: &Told) -> Result<(), RunError> {
     let faults: u64 = told.tally.counts.quarantined.values().sum();
-    let of = told.tally.counts.units;
+    let of = told.tally.records;
     let Some(first) = told.tally.quarantined.first() else { return Ok(()) };
     if context.on_miss == OnMiss::Tell || faults * 100 <= of * QUARANTINE_PERCENT_MAX {
         return Ok(());

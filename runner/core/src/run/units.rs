@@ -29,6 +29,8 @@ pub(crate) struct Tally {
     pub(crate) counts: Counts,
     pub(crate) trace: Vec<Traced>,
     pub(crate) quarantined: Vec<Quarantined>,
+    /// Units, or of a stage that works on everything at once records, of which some may have been set aside.
+    pub(crate) records: u64,
     pub(crate) wall_ms: u64,
     /// In a plan: the units that are not in the store, by their place in the trace.
     pub(crate) missed: Vec<usize>,
@@ -56,6 +58,7 @@ impl Worker<'_> {
     pub(crate) fn answer(&self, asks: &[Ask], tally: &mut Tally) -> Result<Vec<Answer>, RunError> {
         let began = Instant::now();
         tally.counts.units += asks.len() as u64;
+        tally.records += asks.len() as u64;
         let mut viewed = self.rows_in(asks.iter(), true)?;
         let looks = asks.iter().map(|ask| self.look(ask, &mut viewed, tally));
         let looks = looks.collect::<Result<Vec<_>, _>>()?;
@@ -229,11 +232,17 @@ impl Worker<'_> {
             }
             Entry::Fault(fault) => fault,
         };
+        self.set_aside(&ask.id, ask.step, fault, tally)?;
+        Ok(Answer::Aside)
+    }
+
+    /// Counts and tells a record's fault; ends the run where the first fault shall.
+    pub(crate) fn set_aside(&self, id: &str, step: u32, fault: Fault, tally: &mut Tally) -> Result<(), RunError> {
         *tally.counts.quarantined.entry(fault.reason.clone()).or_default() += 1;
         let quarantined = Quarantined {
             stage: self.prepared.id.clone(),
-            record: ask.id.to_string(),
-            step: ask.step,
+            record: id.to_owned(),
+            step,
             reason: fault.reason,
             detail: fault.detail,
         };
@@ -245,7 +254,7 @@ impl Worker<'_> {
         if tally.quarantined.len() < QUARANTINE_TOLD_MAX {
             tally.quarantined.push(quarantined);
         }
-        Ok(Answer::Aside)
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use super::flow::{Flow, Open};
 use super::prepare::Wire;
 use super::units::{Tally, count_reasons, one_line_each};
 use crate::artifact::{FileSet, Form, Rows, rows_digest};
-use crate::cache::kept::{Artifact, Part, RowsRef, Traced, UnitRef};
+use crate::cache::kept::{Artifact, Part, RowsRef, Traced, UnitRef, Whole};
 use crate::cache::key::{content_key, seen, units_digest, whole_key};
 use crate::digest::Digest;
 use crate::stage::{StageError, Units, WholeInputs, WholeOutput, Work};
@@ -30,10 +30,11 @@ impl Worker<'_> {
         let key = self.whole_key(inputs, tally)?;
         let found = self.context.store.whole(&key)?;
         self.context.pass_warnings();
-        let outputs = match (found, self.context.on_miss) {
-            (Some(outputs), _) => {
+        let found = found.filter(|whole| whole.aside.is_empty() || !self.context.retry_quarantined);
+        let Whole { outputs, aside } = match (found, self.context.on_miss) {
+            (Some(whole), _) => {
                 tally.counts.hits = 1;
-                outputs
+                whole
             }
             (None, OnMiss::Tell) => {
                 tally.missed.push(0);
@@ -49,6 +50,10 @@ impl Worker<'_> {
             }
         };
         self.count_dropped(&outputs, tally)?;
+        tally.records = outputs.first().map_or(0, |output| output.size().0) + aside.len() as u64;
+        for (id, fault) in aside {
+            self.set_aside(&id, 0, fault, tally)?;
+        }
         tally.wall_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(outputs.into_iter().map(Flow::from).collect())
     }
@@ -107,29 +112,32 @@ impl Worker<'_> {
         })
     }
 
-    fn compute_whole(&self, key: Digest, inputs: &WholeInputs) -> Result<Vec<Artifact>, RunError> {
+    fn compute_whole(&self, key: Digest, inputs: &WholeInputs) -> Result<Whole, RunError> {
         let Work::Whole(work) = self.stage.work() else {
             return Err(self.failed(StageError::Bug("a stage that works unit by unit was asked for everything".into())));
         };
         self.attempt(
             key,
             |job| work.run(inputs, job).and_then(|outputs| self.checked_whole(outputs)),
-            |(outputs, rows), blobs| {
-                Ok(self.context.store.keep_whole(&self.prepared.fingerprint, &key, outputs, &rows, &blobs)?)
+            |(whole, rows), blobs| {
+                let again = self.context.retry_quarantined;
+                Ok(self.context.store.keep_whole(&self.prepared.fingerprint, &key, whole, &rows, &blobs, again)?)
             },
         )
     }
 
     /// Checks that what a stage returned is what it promised, and says where its rows will be kept.
-    fn checked_whole(&self, outputs: Vec<WholeOutput>) -> Result<(Vec<Artifact>, Vec<Arc<Rows>>), StageError> {
+    fn checked_whole(&self, outputs: Vec<WholeOutput>) -> Result<(Whole, Vec<Arc<Rows>>), StageError> {
         let promised = self.prepared.outputs.len();
         if outputs.len() != promised {
             return Err(StageError::Bug(format!("{promised} outputs were promised and {} came", outputs.len())));
         }
         let (mut artifacts, mut kept) = (Vec::new(), Vec::new());
+        let mut all_aside = Vec::new();
         for (output, promised) in outputs.into_iter().zip(&self.prepared.outputs) {
-            let units = match output {
-                WholeOutput::Rows(units) if promised.form == Form::Rows => units,
+            let (units, aside) = match output {
+                WholeOutput::Rows(units) if promised.form == Form::Rows => (units, Vec::new()),
+                WholeOutput::Sifted(units, aside) if promised.form == Form::Rows => (units, aside),
                 WholeOutput::Files(files) if promised.form == Form::Files => {
                     self.all_kept(&files)?;
                     artifacts.push(Artifact::Files(Arc::new(files)));
@@ -137,7 +145,8 @@ impl Worker<'_> {
                 }
                 _ => return Err(StageError::Bug(format!("output `{}` has another form than promised", promised.name))),
             };
-            let mut ids = BTreeSet::new();
+            let mut ids: BTreeSet<Arc<str>> = aside.iter().map(|(id, _)| id.clone()).collect();
+            all_aside.extend(aside);
             let mut listed = Vec::with_capacity(units.len());
             for (id, rows) in units {
                 if !ids.insert(id.clone()) {
@@ -152,7 +161,7 @@ impl Worker<'_> {
             }
             artifacts.push(Artifact::Rows(Arc::new(listed)));
         }
-        Ok((artifacts, kept))
+        Ok((Whole { outputs: artifacts, aside: all_aside }, kept))
     }
 
     /// Checks that files can be put anywhere under their names, and are in the store.

@@ -8,6 +8,7 @@ use crate::kinds::Mood;
 use crate::plain::{PLAIN, afraid, expected, plain};
 use crate::project::{Project, counts, work};
 use crate::results::assert_same;
+use crate::texts::Text;
 
 const AGAIN: RunOptions = RunOptions { limit: None, fail_on_miss: false, retry_quarantined: true, jobs: None };
 
@@ -90,4 +91,52 @@ fn with_on_error_fail_the_first_is_the_last() {
     fails();
     assert_eq!(project.lab.taken(), work([]));
     assert!(project.session(&strict).plan(&RunOptions::default()).unwrap().is_all_cached());
+}
+
+#[test]
+fn a_record_whose_file_is_missing_waits_for_it() {
+    let shelf = PLAIN.replace("file: texts.jsonl", "file: texts.jsonl, shelf: shelf");
+    let attach = |(number, text): (usize, Text)| Text { attached: Some(format!("{number}.bin")), ..text };
+    let texts: Vec<Text> = plain(40).into_iter().enumerate().map(attach).collect();
+    let project = Project::new(&texts);
+    (0..40).filter(|number| *number != 7).for_each(|number| project.write(&format!("shelf/{number}.bin"), "x"));
+    let session = project.session(&shelf);
+    let record = project.finished(&shelf).record;
+    let told: Vec<_> = record.quarantine.iter().map(|one| (one.record.as_str(), one.detail.as_str())).collect();
+    assert_eq!(told, [("t007", "`7.bin`: no such file")]);
+    assert_eq!(project.lab.taken()["split"], 39);
+    assert!(project.finished(&shelf).nothing_to_do, "a missing file is kept like a result");
+    assert!(session.plan(&RunOptions::default()).unwrap().is_all_cached());
+    project.try_run(&shelf, &AGAIN).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(project.lab.taken(), work([("lines", 1)]), "it was looked for again");
+
+    project.write("shelf/7.bin", "x");
+    let why = project.session(&shelf).why("lines", None).unwrap();
+    assert_eq!(why, ["`7.bin` of `listed` can be read; it was: no such file"]);
+    assert_eq!(project.finished(&shelf).record.quarantined(), 0);
+    assert_eq!(
+        project.lab.taken(),
+        work([("lines", 1), ("page", 4), ("pack", 1), ("pick", 1), ("split", 1), ("sum", 1)])
+    );
+
+    std::fs::remove_file(project.path("shelf/7.bin")).unwrap();
+    let strict = shelf.replace("shelf: shelf}", "shelf: shelf}, on_error: fail");
+    let error = project.failure(&strict).to_string();
+    assert_eq!(error, "stage `lines`: record `t007` is at fault: missing: `7.bin`: no such file");
+    (0..2).for_each(|number| std::fs::remove_file(project.path(&format!("shelf/{number}.bin"))).unwrap());
+    let error = project.failure(&shelf).to_string();
+    assert!(error.contains("stage `lines`: 3 of 40 records were set aside"), "{error}");
+}
+
+#[test]
+fn only_regular_files_are_read() {
+    let shelf = PLAIN.replace("file: texts.jsonl", "file: texts.jsonl, shelf: shelf");
+    let attach = |(number, text): (usize, Text)| Text { attached: (number == 7).then(|| "pipe".into()), ..text };
+    let texts: Vec<Text> = plain(40).into_iter().enumerate().map(attach).collect();
+    let project = Project::new(&texts);
+    project.write("shelf/other.bin", "x");
+    let made = std::process::Command::new("mkfifo").arg(project.path("shelf/pipe")).status().unwrap();
+    assert!(made.success());
+    let record = project.finished(&shelf).record;
+    assert_eq!(record.quarantine[0].detail, "`pipe`: not a regular file");
 }

@@ -491,8 +491,12 @@ impl WholeStage for Made {
                 let again = first.clone();
                 outputs.push(again);
             }
-            (Mood::Twins, Some(WholeOutput::Rows(units))) => units[1].0 = units[0].0.clone(),
-            (Mood::LineBreak, Some(WholeOutput::Rows(units))) => units[0].1.push("{\n}".into()),
+            (Mood::Twins, Some(WholeOutput::Rows(units) | WholeOutput::Sifted(units, _))) => {
+                units[1].0 = units[0].0.clone()
+            }
+            (Mood::LineBreak, Some(WholeOutput::Rows(units) | WholeOutput::Sifted(units, _))) => {
+                units[0].1.push("{\n}".into())
+            }
             (Mood::Unkept, Some(WholeOutput::Files(files))) => {
                 files.files.insert("unkept".into(), FileEntry { digest: Digest::of(b"never kept"), bytes: 10 });
             }
@@ -502,7 +506,7 @@ impl WholeStage for Made {
             }
             (Mood::Swapped, Some(first)) => {
                 *first = match first {
-                    WholeOutput::Rows(_) => WholeOutput::Files(FileSet::default()),
+                    WholeOutput::Rows(_) | WholeOutput::Sifted(..) => WholeOutput::Files(FileSet::default()),
                     WholeOutput::Files(_) => WholeOutput::Rows(Vec::new()),
                 }
             }
@@ -513,14 +517,21 @@ impl WholeStage for Made {
 }
 
 fn lines(reading: &Reading, job: &dyn Job) -> Result<WholeOutput, StageError> {
-    let mut units = Vec::new();
+    let (mut units, mut aside) = (Vec::new(), Vec::new());
     for mut text in read_texts(&job.read(&reading.file, 1 << 26)?)? {
         if let (Some(shelf), Some(attached)) = (&reading.shelf, &text.attached) {
-            text.attached = Some(job.digest(&shelf.join(attached))?.to_string());
+            match job.find(&shelf.join(attached))? {
+                Ok(digest) => text.attached = Some(digest.to_string()),
+                Err(absent) => {
+                    let fault = Fault { reason: "missing".into(), detail: format!("`{attached}`: {absent}") };
+                    aside.push((text.id.as_str().into(), fault));
+                    continue;
+                }
+            }
         }
         units.push((text.id.as_str().into(), to_rows([text])));
     }
-    Ok(WholeOutput::Rows(units))
+    Ok(WholeOutput::Sifted(units, aside))
 }
 
 impl Made {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use sentinel_core::artifact::{FileEntry, FileSet};
 use sentinel_core::digest::Digest;
-use sentinel_core::job::{Exec, Files, Job};
+use sentinel_core::job::{Absent, Exec, Files, Job};
 use sentinel_core::stage::StageError;
 
 /// A job in memory. Directories that engines need are real and temporary.
@@ -72,6 +72,10 @@ impl Files for MemoryJob {
 
     fn digest(&self, path: &Path) -> Result<Digest, StageError> {
         self.put_blob(&self.read(path, u64::MAX)?)
+    }
+
+    fn find(&self, path: &Path) -> Result<Result<Digest, Absent>, StageError> {
+        if self.files.contains_key(path) { self.digest(path).map(Ok) } else { Ok(Err(Absent::Missing)) }
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>, StageError> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Files;
-use sentinel_core::stage::StageError;
+use sentinel_core::stage::{Fault, StageError};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -19,6 +19,8 @@ const LIST_BYTES_MAX: u64 = 2 << 30;
 const ID_BYTES_MAX: usize = 512;
 /// Endings of pictures in a folder.
 const PICTURE_ENDINGS: [&str; 3] = ["jpeg", "jpg", "png"];
+/// Endings of pictures in formats that nothing here decodes: whoever looks at one sets it aside, so that none is left out in silence.
+const OTHER_ENDINGS: [&str; 11] = ["avif", "bmp", "gif", "heic", "heif", "jfif", "jp2", "jxl", "tif", "tiff", "webp"];
 
 /// Where records come from.
 pub(super) enum Source {
@@ -91,7 +93,7 @@ pub(super) fn read_folder(
 ) -> Result<Vec<Found<String>>, StageError> {
     let mut found = Vec::new();
     for path in files.list(folder)? {
-        if !is_picture(&path) || found.len() == limit {
+        if !(has_ending(&path, &PICTURE_ENDINGS) || has_ending(&path, &OTHER_ENDINGS)) || found.len() == limit {
             continue;
         }
         let below = path.strip_prefix(folder).unwrap_or(&path);
@@ -174,13 +176,19 @@ impl<'de> Deserialize<'de> for ByImage {
     }
 }
 
-/// Returns the digest of a record's picture.
-pub(super) fn digest(files: &dyn Files, path: &Path, place: &str) -> Result<Digest, StageError> {
-    files.digest(path).map_err(|error| match error {
+/// Returns the digest of a record's picture, or why the record is set aside.
+pub(super) fn picture<T>(files: &dyn Files, found: &Found<T>) -> Result<Result<Digest, Fault>, StageError> {
+    let Found { path, place, .. } = found;
+    let digest = files.find(path).map_err(|error| match error {
         StageError::World(message, source) => StageError::World(format!("{place}: {message}"), source),
         StageError::Refused(message) => refused(place, &message),
         other => other,
-    })
+    })?;
+    let name = path.display();
+    Ok(digest.map_err(|absent| Fault {
+        reason: "missing-picture".to_owned(),
+        detail: format!("{place}: the picture `{name}`: {absent}"),
+    }))
 }
 
 /// Where pictures lie.
@@ -197,7 +205,7 @@ impl Shelf {
             return Ok(Self::Beside(file.parent().map(Path::to_owned).unwrap_or_default()));
         };
         let mut names: BTreeMap<String, Option<PathBuf>> = BTreeMap::new();
-        for path in files.list(folder)?.into_iter().filter(|path| is_picture(path)) {
+        for path in files.list(folder)?.into_iter().filter(|path| has_ending(path, &PICTURE_ENDINGS)) {
             for name in [path.file_name(), path.file_stem()].into_iter().flatten() {
                 let name = name.to_string_lossy().into_owned();
                 names.entry(name).and_modify(|several| *several = None).or_insert_with(|| Some(path.clone()));
@@ -220,18 +228,17 @@ impl Shelf {
                         place,
                         &format!("several pictures below `{}` are called `{wanted}`", folder.display()),
                     )),
-                    None => {
-                        Err(refused(place, &format!("no picture below `{}` is called `{wanted}`", folder.display())))
-                    }
+                    // Where it would lie.
+                    None => Ok(folder.join(Path::new(wanted).file_name().unwrap_or(wanted.as_ref()))),
                 }
             }
         }
     }
 }
 
-fn is_picture(path: &Path) -> bool {
+fn has_ending(path: &Path, endings: &[&str]) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
-    ending.is_some_and(|ending| PICTURE_ENDINGS.contains(&ending.as_str()))
+    ending.is_some_and(|ending| endings.contains(&ending.as_str()))
 }
 
 fn text(files: &dyn Files, file: &Path) -> Result<String, StageError> {

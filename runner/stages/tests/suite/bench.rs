@@ -145,16 +145,22 @@ pub(crate) fn whole<T: Serialize>(
 /// Returns the units of an output.
 pub(crate) fn units_of(output: &WholeOutput) -> &[(Arc<str>, Rows)] {
     match output {
-        WholeOutput::Rows(units) => units,
+        WholeOutput::Rows(units) | WholeOutput::Sifted(units, _) => units,
         WholeOutput::Files(files) => panic!("rows were expected, not {files:?}"),
     }
+}
+
+/// Returns what an output set aside: id, reason, story.
+pub(crate) fn aside_of(output: &WholeOutput) -> Vec<(&str, &str, &str)> {
+    let WholeOutput::Sifted(_, aside) = output else { return Vec::new() };
+    aside.iter().map(|(id, fault)| (&**id, fault.reason.as_str(), fault.detail.as_str())).collect()
 }
 
 /// Returns the files of an output.
 pub(crate) fn files_of(output: &WholeOutput) -> &FileSet {
     match output {
         WholeOutput::Files(files) => files,
-        WholeOutput::Rows(units) => panic!("files were expected, not {units:?}"),
+        WholeOutput::Rows(units) | WholeOutput::Sifted(units, _) => panic!("files were expected, not {units:?}"),
     }
 }
 

@@ -6,7 +6,7 @@ use sentinel_domain::fakes::{FakeEngines, MemoryJob};
 use sentinel_domain::records::{Description, Pair, PairType};
 use serde_json::{Value, json};
 
-use crate::bench::{files_of, parse, run_whole, stage, units_of};
+use crate::bench::{aside_of, files_of, parse, run_whole, stage, units_of};
 
 fn read(with: Value, job: &MemoryJob) -> Result<Vec<(String, Rows)>, StageError> {
     let stage = stage(FakeEngines::default(), "read", with);
@@ -81,10 +81,42 @@ fn folders() {
 }
 
 #[test]
+fn pictures_nothing_decodes_are_not_left_out_in_silence() {
+    let job = MemoryJob::new(0).file("/data/a.webp", "a").file("/data/b.png", "b").file("/data/notes.md", "");
+    let found = descriptions(json!({ "folder": "/data" }), &job);
+    assert_eq!(found.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["a.webp", "b.png"]);
+}
+
+#[test]
+fn records_without_their_picture_are_set_aside() {
+    let list = "{\"image\": \"y.png\"}\n{\"image_id\": 1, \"image_path\": \"gone.png\"}\n{\"image\": \"a/x.jpg\"}\n";
+    let pairs = "{\"image_id\": 7, \"image_path\": \"y.png\", \"y_win\": \"W\", \"y_lose\": \"L\"}\n\
+        {\"image_id\": 8, \"image_path\": \"y.png\", \"y_win\": \"W\", \"y_lose\": \"L\"}\n\
+        {\"image_id\": 8, \"image_path\": \"gone.png\", \"y_win\": \"W\", \"y_lose\": \"L\"}\n";
+    let job = pictures(MemoryJob::new(0)).file("/data/list.jsonl", list).file("/data/pairs.jsonl", pairs);
+    let beside = (json!({ "file": "/data/list.jsonl" }), vec!["y.png", "a/x.jpg"], ("1", "list.jsonl`, line 2"));
+    let shelf = json!({ "file": "/data/list.jsonl", "pictures": "/data/a" });
+    for (with, ids, (aside, place)) in [
+        beside,
+        (shelf, vec!["a/x.jpg"], ("y.png", "list.jsonl`, line 1")),
+        (json!({ "file": "/data/pairs.jsonl", "format": "pairs" }), vec!["7"], ("8", "pairs.jsonl`, line 3")),
+    ] {
+        let stage = stage(FakeEngines::default(), "read", with);
+        let outputs = run_whole(stage.as_ref(), &WholeInputs::default(), &job).unwrap();
+        assert_eq!(units_of(&outputs[0]).iter().map(|(id, _)| &**id).collect::<Vec<_>>(), ids);
+        let (id, reason, story) = aside_of(&outputs[0])[0];
+        assert_eq!((id, reason), (aside, "missing-picture"));
+        let named = story.contains(place) && (story.contains("gone.png`") || story.contains("y.png`"));
+        assert!(named && story.ends_with("no such file"), "{story}");
+        let listed = stage.listed_files(&job).unwrap();
+        assert!(listed.len() > ids.len(), "a missing picture is asked for when keys are made: {listed:?}");
+    }
+}
+
+#[test]
 fn what_is_said_of_broken_lists() {
     let table = [
         ("{\"image\": \"y.png\"}\n{\"image\": \"y.png\"}", "line 2: `image_id` `y.png` stands on line 1 already"),
-        ("{\"image_id\": 1, \"image_path\": \"gone.png\"}", "line 1: `/data/gone.png` does not exist"),
         ("\n{\"image_id\": 1}", "line 2: needs `image_path` or `image`"),
         ("{\"image_path\": \"y.png\"}", "line 1: needs `image_id` or `image`"),
         ("{\"image\": \"y.png\"", "line 1: EOF while parsing"),
