@@ -52,8 +52,8 @@ struct Row {
     ids: Vec<u32>,
     /// The text of `ids`.
     said: String,
-    /// How many of `ids` make a sentence, if what comes next does not go on with its last word.
-    perhaps: Option<usize>,
+    /// A length of `said` at which the sentence ends if what comes next does not go on with it, and how many of `ids` say that.
+    perhaps: Option<(usize, usize)>,
 }
 
 /// Draws sentences: one list a start, one sentence a stream.
@@ -220,34 +220,86 @@ impl Row {
             return Ok(Some(Drawn { text: said.trim().to_owned(), ended: true, cut: false, tokens }));
         }
         self.ids.push(token);
-        let said = text.decode(&self.ids)?;
-        if let Some(count) = self.perhaps.take() {
-            let goes_on = said.strip_prefix(self.said.as_str()).is_none_or(|new| !new.starts_with(char::is_whitespace));
-            if !goes_on {
-                return Ok(Some(done(&self.said, count as u32, false)));
-            }
-        }
-        let ends = match rules.by_token {
-            true => text.is_stop(token),
-            false => match boundary(&said) {
-                Boundary::Ended => true,
-                Boundary::Inside => false,
-                Boundary::Perhaps => {
-                    self.perhaps = Some(self.ids.len());
-                    false
-                }
-            },
+        self.said = text.decode(&self.ids)?;
+        let ended = match rules.by_token {
+            true => text.is_stop(token).then_some((self.said.len(), self.ids.len())),
+            false => self.ended(),
         };
-        self.said = said;
-        if ends {
-            return Ok(Some(done(&self.said, tokens, false)));
+        if let Some((length, count)) = ended {
+            return Ok(Some(done(&self.said[..length], count as u32, false)));
         }
         // The next token would stand behind the last position the model knows.
         let is_full = start.prefix.length + self.ids.len() >= positions;
-        Ok((tokens >= start.max_tokens || is_full).then(|| done(&self.said, tokens, self.perhaps.is_none())))
+        let is_cut = self.perhaps.is_none_or(|(length, _)| !self.said[length..].trim().is_empty());
+        Ok((tokens >= start.max_tokens || is_full).then(|| done(&self.said, tokens, is_cut)))
+    }
+
+    /// Returns where the sentence has ended: a length of `said`, and how many of `ids` say that.
+    fn ended(&mut self) -> Option<(usize, usize)> {
+        let all = self.ids.len();
+        let known = |length, perhaps: Option<(usize, usize)>| perhaps.filter(|(known, _)| *known == length);
+        match boundary(&self.said) {
+            Boundary::Inside => self.perhaps = None,
+            Boundary::Perhaps(length) => self.perhaps = known(length, self.perhaps).or(Some((length, all))),
+            Boundary::Ended(length) => return known(length, self.perhaps).or(Some((length, all))),
+        }
+        None
     }
 }
 
 fn done(said: &str, tokens: u32, cut: bool) -> Drawn {
     Drawn { text: said.trim().to_owned(), ended: false, cut, tokens }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Feeds a text's tokens, and the end of the text; returns the first sentence and how many tokens were looked at.
+    fn first(text: &Text, said: &str, max_tokens: u32, by_token: bool) -> (Drawn, usize) {
+        let prefix = Prefix { layers: Vec::new(), length: 0, logits: Vec::new() };
+        let start = Start { prefix: &prefix, streams: Vec::new(), drawn: 0, max_tokens };
+        let rules = Rules { warp: Warp { temperature: 0.0, top_p: 1.0, top_k: 0 }, by_token };
+        let mut row = Row { start: 0, candidate: 0, ids: Vec::new(), said: String::new(), perhaps: None };
+        let ids = text.sentence(said).unwrap().into_iter().chain([text.end()]);
+        let mut drawn = (1..).zip(ids).filter_map(|(looked, id)| {
+            let done = row.take(id, &start, text, &rules, 1024).unwrap();
+            done.map(|done| (done, looked))
+        });
+        drawn.next().unwrap()
+    }
+
+    #[test]
+    fn a_sentence_is_as_many_tokens_as_say_it_however_many_were_looked_at() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/text");
+        for name in ["llama", "byte-level"] {
+            let text = Text::read(&fixtures.join(name), 440, 3).unwrap();
+            let tokens = |said: &str| text.sentence(said).unwrap().len();
+            for (sentence, next, at_once) in [
+                ("It is a dog.", "It sits.", true),
+                ("It is no.", "It sits.", false),
+                ("It is no.", "\"It\" sits.", false),
+                ("It is 3.", "It sits.", false),
+                ("It is by J.", "It is a dog.", false),
+                ("It is by J. R. and e.g. Mr. Smith.", "It sits.", true),
+            ] {
+                let (drawn, looked) = first(&text, &format!("{sentence} {next}"), 512, false);
+                let expected =
+                    Drawn { text: sentence.into(), ended: false, cut: false, tokens: tokens(sentence) as u32 };
+                assert_eq!(drawn, expected, "{name}");
+                assert_eq!(looked == tokens(sentence), at_once, "{name}: {looked} for {sentence:?}");
+            }
+            // Said to the end, and cut where a sentence may or may not have ended.
+            let (said, count) = ("It is by J.", tokens("It is by J.") as u32);
+            let drawn = |text: &str, ended, cut, tokens| Drawn { text: text.into(), ended, cut, tokens };
+            assert_eq!(first(&text, said, 512, false).0, drawn(said, true, false, count + 1), "{name}");
+            assert_eq!(first(&text, said, count, false).0, drawn(said, false, false, count), "{name}");
+            assert_eq!(first(&text, said, count - 1, false).0, drawn("It is by J", false, true, count - 1), "{name}");
+            assert!(first(&text, "It is by J. R.", tokens("It is by J. R") as u32, false).0.cut, "{name}");
+            // By tokens the first period ends it.
+            assert_eq!(first(&text, "It is no. 5 or 6.", 512, true).0.text, "It is no.", "{name}");
+        }
+    }
 }

@@ -77,7 +77,7 @@ impl Stage for Complete {
         vec![Slot::rows("captions", "captions")]
     }
     fn version(&self) -> u32 {
-        1
+        2
     }
     /// A greedy caption depends on no seed.
     fn draws(&self) -> bool {

@@ -104,7 +104,7 @@ impl Stage for Sample {
         vec![Slot::rows("sentences", "sentences")]
     }
     fn version(&self) -> u32 {
-        1
+        2
     }
     fn draws(&self) -> bool {
         true
