@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::cache::store::Store;
+use crate::report::wording::{count, counted};
 use crate::run::RunError;
 use crate::run::node::Told;
 use crate::run::prepare::PreparedNode;
 use crate::run::schedule::Results;
 use crate::session::{maker, needs_by_id};
+use crate::stage::Work;
 use crate::why;
 use crate::workflow::Workflow;
 
@@ -29,6 +31,8 @@ pub struct Planned {
     pub id: String,
     /// Units in the store.
     pub cached: u64,
+    /// Units, or of a stage that works on everything at once records, that are in the store as set aside.
+    pub aside: u64,
     /// Units that would be computed.
     pub runs: u64,
     /// Whether more units follow from what other stages will give.
@@ -54,9 +58,12 @@ impl Plan {
             let makers: BTreeSet<String> = needs[&told.id].iter().map(|need| maker(&need.from, &told.id).0).collect();
             let after = makers.into_iter().filter(|maker| open.contains(maker.as_str())).collect();
             let because = why::because(workflow, prepared, store, told)?;
+            let aside = told.tally.counts.quarantined.values().sum();
+            let works_by_units = workflow.stage(&told.id).is_some_and(|one| matches!(one.stage.work(), Work::Units(_)));
             stages.push(Planned {
                 id: told.id.clone(),
-                cached: told.tally.counts.hits,
+                cached: told.tally.counts.hits - if works_by_units { aside } else { 0 },
+                aside,
                 runs: told.tally.missed.len() as u64,
                 undecided: told.tally.undecided > 0,
                 after,
@@ -100,17 +107,16 @@ impl Planned {
     fn answer(&self) -> String {
         let cached = if self.cached > 0 { format!(", {} cached", self.cached) } else { String::new() };
         let after = self.after.join(", ");
-        match (self.runs, self.undecided) {
-            (0, false) => format!("cached ({})", units(self.cached)),
+        let aside = if self.aside > 0 { format!(", {} set aside", count(self.aside)) } else { String::new() };
+        let answer = match (self.runs, self.undecided) {
+            (0, false) if self.aside > 0 => format!("{} cached", counted(self.cached, "unit")),
+            (0, false) => format!("cached ({})", counted(self.cached, "unit")),
             (0, true) if !self.because.is_empty() => format!("runs after {after}{cached}"),
             (0, true) if self.cached == 0 => format!("decided after {after}: cached where that gives the same records"),
-            (0, true) => format!("{} cached; more is decided after {after}", units(self.cached)),
-            (runs, true) => format!("runs {}{cached}; more is decided after {after}", units(runs)),
-            (runs, false) => format!("runs {}{cached}", units(runs)),
-        }
+            (0, true) => format!("{} cached; more is decided after {after}", counted(self.cached, "unit")),
+            (runs, true) => format!("runs {}{cached}; more is decided after {after}", counted(runs, "unit")),
+            (runs, false) => format!("runs {}{cached}", counted(runs, "unit")),
+        };
+        answer + &aside
     }
-}
-
-fn units(count: u64) -> String {
-    if count == 1 { "1 unit".into() } else { format!("{count} units") }
 }

@@ -111,12 +111,13 @@ impl Session {
         reporter.hear(&Event::Started { stages: self.workflow.nodes.iter().map(|node| node.id.as_str()).collect() });
         let on_miss = if options.fail_on_miss { OnMiss::Fail } else { OnMiss::Compute };
         let context = self.context(options, on_miss, reporter.clone(), stop.clone());
-        let (mut record, report) = self.healing(&context, || {
+        let done = self.healing(&context, || {
             let results = execute(&context, &self.prepared, Some(publisher.clone()))?;
             let record = self.record(digest, started, results)?;
             let report = collect::collect(&self.workflow, &record, &self.store, &self.files)?;
             Ok((record, report))
-        })?;
+        });
+        let (mut record, report) = done.map_err(|error| listed(&publisher, error))?;
         record.wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let report = ReportModel { run: record.clone(), ..report };
         publisher.finish(&record, &self.html(&report))?;
@@ -293,6 +294,20 @@ impl Session {
             trace,
             states,
         })
+    }
+}
+
+/// Writes down what was set aside, if a run fails because that is too much.
+fn listed(publisher: &Publisher, error: RunError) -> RunError {
+    match error {
+        RunError::Quarantine(mut too_many) => match publisher.set_aside(&too_many.told) {
+            Ok(list) => {
+                too_many.list = Some(list);
+                RunError::Quarantine(too_many)
+            }
+            Err(error) => error,
+        },
+        error => error,
     }
 }
 

@@ -9,6 +9,8 @@ use crate::cache::kept::{Traced, decode_trace};
 use crate::cache::key::Fingerprint;
 use crate::cache::store::Store;
 use crate::digest::Digest;
+use crate::report::record::Quarantined;
+use crate::report::wording::{counted, counted_are, named};
 use crate::run::RunError;
 use crate::run::node::Told;
 use crate::run::prepare::{Prepared, PreparedNode};
@@ -18,8 +20,6 @@ use crate::workflow::{Workflow, default_at};
 
 /// Runs looked at for one with the same stage.
 const RUNS_LOOKED_AT: u32 = 50;
-/// Records told by name.
-const NAMES_TOLD: usize = 3;
 /// Characters of a value that are told.
 const VALUE_CHARS: usize = 60;
 
@@ -38,6 +38,12 @@ pub(crate) fn why(
         let names = all.iter().filter(|told| told.fingerprint.is_some()).map(|told| told.id.as_str());
         return Err(unknown(&format!("there is no stage `{stage}` that computes"), stage, names));
     };
+    if let Some(record) = record {
+        let set_aside = set_aside(&all, stage, record);
+        if !set_aside.is_empty() {
+            return Ok(set_aside);
+        }
+    }
     let mut told = all.swap_remove(place);
     if let Some(record) = record {
         let is_known = told.tally.trace.iter().any(|unit| &*unit.id == record);
@@ -54,6 +60,20 @@ pub(crate) fn why(
     let open = "nothing is missing so far; the rest is decided as what it needs comes";
     let answer = if told.tally.undecided > 0 { open } else { "nothing has to be computed: all of it is in the store" };
     Ok(vec![answer.to_owned()])
+}
+
+/// Says why a record is set aside, by the stage itself or before it comes there; nothing, if it is not.
+fn set_aside(all: &[Told], stage: &str, record: &str) -> Vec<String> {
+    let faults = all.iter().flat_map(|told| &told.tally.quarantined).filter(|unit| unit.record == record);
+    let (own, others): (Vec<&Quarantined>, Vec<&Quarantined>) = faults.partition(|unit| unit.stage == stage);
+    let comes = all.iter().any(|told| told.id == stage && told.tally.trace.iter().any(|unit| &*unit.id == record));
+    let faults = if own.is_empty() && !comes { others } else { own };
+    let line = |unit: &Quarantined| {
+        let by = if unit.stage == stage { String::new() } else { format!(" by `{}`", unit.stage) };
+        let step = if unit.step == 0 { String::new() } else { format!(" at step {}", unit.step) };
+        format!("set aside{by}{step} because {}: {}", unit.reason, unit.detail)
+    };
+    faults.into_iter().map(line).collect()
 }
 
 /// Says why the units of a stage that are not in the store are not, or why none of those to come will be; nothing, if all are there
@@ -119,7 +139,7 @@ fn of_inputs(told: &Told, earlier: &[Traced], slots: &[&str]) -> Vec<String> {
     if !new.is_empty() && earlier.is_empty() {
         lines.push("an earlier run stopped before these were done, or had other records".to_owned());
     } else if !new.is_empty() {
-        lines.push(format!("{} new: {}", records_are(new.len()), named(&new)));
+        lines.push(format!("{} new: {}", counted_are(new.len() as u64, "record"), named(new)));
     }
     for (slots, ids) in changed {
         let slots = slots.iter().map(|slot| format!("`{slot}`")).collect::<Vec<_>>().join(" and ");
@@ -127,26 +147,14 @@ fn of_inputs(told: &Told, earlier: &[Traced], slots: &[&str]) -> Vec<String> {
         if ids == [""] {
             lines.push(format!("{slots} came in with other content than last time"));
         } else {
-            lines.push(format!("{slots} came in with other content for {}: {}", records(ids.len()), named(&ids)));
+            let count = counted(ids.len() as u64, "record");
+            lines.push(format!("{slots} came in with other content for {count}: {}", named(ids)));
         }
     }
     if !gone.is_empty() {
         lines.push("what was kept of an earlier run was damaged, set aside, or removed".to_owned());
     }
     lines
-}
-
-fn records(count: usize) -> String {
-    if count == 1 { "1 record".into() } else { format!("{count} records") }
-}
-
-fn records_are(count: usize) -> String {
-    if count == 1 { "1 record is".into() } else { format!("{count} records are") }
-}
-
-fn named(ids: &[&str]) -> String {
-    let told = ids.iter().take(NAMES_TOLD).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
-    if ids.len() > NAMES_TOLD { format!("{told} and {} more", ids.len() - NAMES_TOLD) } else { told }
 }
 
 /// Lists every ingredient that differs between what was kept and what is wanted; `schema` knows the defaults of `with`.

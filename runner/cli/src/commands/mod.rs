@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use sentinel_core::cache::store::{STORE_FOLDER, Store};
 use sentinel_core::diag::{Diagnostics, render};
-use sentinel_core::run::{Ending, RunError};
+use sentinel_core::run::{Ending, RunError, TooMany};
 use sentinel_core::session::{Session, default_store};
 use sentinel_core::workflow::params::Given;
 use sentinel_core::workflow::paths::Roots;
@@ -117,6 +117,9 @@ fn refuse(found: &Diagnostics) -> Exit {
 /// Tells an error with what caused it and what to do about it.
 fn fail(error: &RunError) -> Exit {
     printer::say(&format!("error: {error}"));
+    if let RunError::Quarantine(TooMany { list: Some(list), .. }) = error {
+        printer::say(&format!("all of them, with their reasons: {}", shown(list)));
+    }
     if let Some(hint) = hint(error) {
         printer::say(&format!("hint: {hint}"));
     }
@@ -146,9 +149,9 @@ fn hint(error: &RunError) -> Option<&'static str> {
             Some("what was done is kept; run again when this is mended")
         }
         RunError::Fault(_) => Some("`on_error: quarantine` sets such records aside and goes on"),
-        RunError::Quarantine { .. } => {
-            Some("`sentinel run --retry-quarantined` tries them again; mend or remove the records named above")
-        }
+        RunError::Quarantine(_) => Some(
+            "mend or remove these records; what fails now and then, `sentinel run --retry-quarantined` tries again",
+        ),
         RunError::Miss { .. } => Some("`sentinel why` says what changed"),
         RunError::Interrupted | RunError::Aborted => Some("run the same command again to go on"),
         RunError::Store(_) | RunError::Unknown(_) => None,

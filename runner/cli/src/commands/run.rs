@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sentinel_core::report::text;
+use sentinel_core::report::{text, wording};
 use sentinel_core::reporter::Reporter;
 use sentinel_core::run::Stop;
 use sentinel_core::session::RunOptions;
@@ -34,7 +34,11 @@ pub(super) fn run(desk: &Desk, args: &RunArgs) -> Told {
         ("report", shown(&finished.folder.join("report.html"))),
         ("store", shown(session.store().folder())),
     ];
-    let head = if finished.nothing_to_do { "nothing to do: everything is there and whole\n\n" } else { "\n" };
+    let past = || format!("the run of {} ago:\n", wording::past(finished.record.since()));
+    let head = match finished.nothing_to_do {
+        true => format!("{}\n\n{}", text::nothing_to_do(&finished.record), past()),
+        false => "\n".to_owned(),
+    };
     printer::say(&format!("{head}{}", text::text(&finished.report, &places).trim_end()));
     Ok(if finished.record.quarantined() > 0 { Exit::Quarantined } else { Exit::Done })
 }

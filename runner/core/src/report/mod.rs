@@ -10,7 +10,7 @@ pub mod html;
 pub mod model;
 pub mod record;
 pub mod text;
-mod wording;
+pub mod wording;
 
 use std::sync::Arc;
 

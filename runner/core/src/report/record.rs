@@ -2,6 +2,7 @@
 //! what later runs compare themselves with. Its JSON Schema is `schemas/run.json`.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -145,6 +146,12 @@ impl RunRecord {
     /// Returns the record of a stage.
     pub fn stage(&self, id: &str) -> Option<&StageRecord> {
         self.stages.iter().find(|stage| stage.id == id)
+    }
+
+    /// Returns how long ago it began.
+    pub fn since(&self) -> Duration {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.saturating_sub(Duration::from_secs(self.started))
     }
 
     /// Returns how many units were set aside.

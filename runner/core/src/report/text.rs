@@ -4,7 +4,7 @@
 use super::compare::{ComparedRow, Comparison, Outcome, comparisons};
 use super::model::ReportModel;
 use super::record::{RunRecord, StageRecord};
-use super::wording::{clipped, count, counted, duration, number, visible};
+use super::wording::{count, counted, counted_are, duration, named, number, safe};
 use super::{Better, Number};
 use crate::artifact::Form;
 
@@ -21,6 +21,20 @@ pub fn text(model: &ReportModel, places: &[(&str, String)]) -> String {
     blocks.retain(|block| !block.is_empty());
     let blocks: Vec<String> = blocks.into_iter().map(|block| block.join("\n")).collect();
     blocks.join("\n\n") + "\n"
+}
+
+/// Says that nothing had to be done, as far as everything could be.
+pub fn nothing_to_do(run: &RunRecord) -> String {
+    let told = "nothing to do: everything is there and whole";
+    match run.quarantined() {
+        0 => told.to_owned(),
+        aside => format!("{told}, but {} set aside: {}", counted_are(aside, "record"), names_aside(run)),
+    }
+}
+
+/// Names the records of which something was set aside.
+fn names_aside(run: &RunRecord) -> String {
+    named(run.quarantine.iter().map(|unit| unit.record.as_str()))
 }
 
 /// Tells what ran in one line.
@@ -86,7 +100,8 @@ fn ways(run: &RunRecord) -> Vec<String> {
             .iter()
             .map(|(reason, units)| format!("{} {}", count(*units), safe(reason, NAME_CHARS_MAX)))
             .collect();
-        lines.push(format!("{} set aside: {}", counted(run.quarantined(), "unit"), reasons.join(", ")));
+        let names = names_aside(run);
+        lines.push(format!("{} set aside: {}: {names}", counted(run.quarantined(), "record"), reasons.join(", ")));
     }
     lines
 }
@@ -116,18 +131,4 @@ fn aligned(rows: Vec<Vec<String>>, numbers: usize) -> Vec<String> {
         cells.collect::<Vec<_>>().join("   ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()
-}
-
-/// Returns a text that stays on its line and cannot steer a terminal: neither by control characters nor by turning the direction
-/// of writing.
-fn safe(text: &str, chars_max: usize) -> String {
-    let shown = |character| match character {
-        '\n' => '␊',
-        '\t' => '␉',
-        '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' | '\u{2028}' | '\u{2029}' => {
-            '\u{FFFD}'
-        }
-        _ => visible(character),
-    };
-    clipped(text, chars_max).chars().map(shown).collect()
 }

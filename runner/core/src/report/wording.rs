@@ -1,9 +1,16 @@
 //! How numbers, durations and texts of unknown origin are written for people, on a page or in a terminal.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Names told of many.
+const NAMES_TOLD: usize = 3;
+/// Characters of a name that are told.
+const NAME_CHARS_MAX: usize = 60;
 
 /// Returns a count with its thousands set apart.
-pub(super) fn count(value: u64) -> String {
+pub fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -16,8 +23,27 @@ pub(super) fn count(value: u64) -> String {
 }
 
 /// Returns a count with its noun: `1 unit`, `2 units`.
-pub(super) fn counted(value: u64, noun: &str) -> String {
+pub fn counted(value: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(value), if value == 1 { "" } else { "s" })
+}
+
+/// Returns a count with its noun and what follows it: `1 unit is`, `2 units are`.
+pub fn counted_are(value: u64, noun: &str) -> String {
+    format!("{} {}", counted(value, noun), if value == 1 { "is" } else { "are" })
+}
+
+/// Returns names in backticks, each once: the first three, and how many more there are. Nothing in them can steer a terminal.
+pub fn named<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let mut known = BTreeSet::new();
+    let names: Vec<&str> = names.into_iter().filter(|name| known.insert(*name)).collect();
+    let told: Vec<String> =
+        names.iter().take(NAMES_TOLD).map(|name| format!("`{}`", safe(name, NAME_CHARS_MAX))).collect();
+    let more = if names.len() > NAMES_TOLD {
+        format!(" and {} more", count((names.len() - NAMES_TOLD) as u64))
+    } else {
+        String::new()
+    };
+    told.join(", ") + &more
 }
 
 /// Returns a duration at a precision that suits its length.
@@ -27,6 +53,17 @@ pub(super) fn duration(ms: u64) -> String {
         1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
         60_000..3_600_000 => format!("{} min {:02} s", ms / 60_000, ms % 60_000 / 1_000),
         _ => format!("{} h {:02} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
+    }
+}
+
+/// Returns how long something is past, in its one telling unit: `5 minutes`.
+pub fn past(since: Duration) -> String {
+    let seconds = since.as_secs();
+    match seconds {
+        0..60 => counted(seconds, "second"),
+        60..3600 => counted(seconds / 60, "minute"),
+        3600..86_400 => counted(seconds / 3600, "hour"),
+        _ => counted(seconds / 86_400, "day"),
     }
 }
 
@@ -60,6 +97,20 @@ pub(super) fn visible(character: char) -> char {
     }
 }
 
+/// Returns a text that stays on its line and cannot steer a terminal: neither by control characters nor by turning the direction
+/// of writing.
+pub(super) fn safe(text: &str, chars_max: usize) -> String {
+    let shown = |character| match character {
+        '\n' => '␊',
+        '\t' => '␉',
+        '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' | '\u{2028}' | '\u{2029}' => {
+            '\u{FFFD}'
+        }
+        _ => visible(character),
+    };
+    clipped(text, chars_max).chars().map(shown).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +119,8 @@ mod tests {
     fn numbers_are_written_for_people() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([counted(1, "unit"), counted(0, "unit")], ["1 unit", "0 units"]);
+        assert_eq!([named(["b", "a", "b"]), named([])], ["`b`, `a`", ""]);
+        assert_eq!(named(["a", "b", "\u{1b}c", "d", "e"]), "`a`, `b`, `␛c` and 2 more");
         assert_eq!(
             [0, 999, 1_000, 59_999, 60_000, 192_000, 7_500_000].map(duration),
             ["0 ms", "999 ms", "1.0 s", "59.9 s", "1 min 00 s", "3 min 12 s", "2 h 05 min"]

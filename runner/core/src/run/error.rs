@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::cache::store::StoreError;
 use crate::report::record::Quarantined;
+use crate::report::wording::named;
 use crate::stage::StageError;
 
 /// Why a run ends early. What was computed is kept in every case.
@@ -24,20 +25,9 @@ pub enum RunError {
     /// A unit was at fault, and its stage stops at the first.
     #[error("stage `{}`: record `{}`{} is at fault: {}: {}", .0.stage, .0.record, at_step(.0.step), .0.reason, .0.detail)]
     Fault(Box<Quarantined>),
-    /// Too many units were set aside.
-    #[error("stage `{stage}`: {faults} of {of} records were set aside, and more than {percent} % is too many; the first: {}: {}", .first.reason, .first.detail)]
-    Quarantine {
-        /// Which.
-        stage: String,
-        /// How many.
-        faults: u64,
-        /// Of how many.
-        of: u64,
-        /// What is allowed.
-        percent: u64,
-        /// The first of them.
-        first: Box<Quarantined>,
-    },
+    /// Too many records were set aside.
+    #[error(transparent)]
+    Quarantine(#[from] TooMany),
     /// A unit would have had to be computed.
     #[error("stage `{stage}` would run: {} is not in the store", wanted(.record, *.step))]
     Miss {
@@ -65,6 +55,27 @@ pub enum RunError {
     /// Something is asked for that is not there.
     #[error("{0}")]
     Unknown(String),
+}
+
+/// More records of a stage were set aside than may be.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "stage `{stage}`: {faults} of {of} records were set aside, and more than {percent} % is too many: {}; the first: {}",
+    named(told.iter().map(|unit| unit.record.as_str())), story(told)
+)]
+pub struct TooMany {
+    /// Which stage.
+    pub stage: String,
+    /// How many.
+    pub faults: u64,
+    /// Of how many.
+    pub of: u64,
+    /// What is allowed.
+    pub percent: u64,
+    /// The first of them, at most [`QUARANTINE_TOLD_MAX`](crate::report::record::QUARANTINE_TOLD_MAX).
+    pub told: Vec<Quarantined>,
+    /// The file that lists them, once it is written.
+    pub list: Option<PathBuf>,
 }
 
 /// How a run ended, for exit codes.
@@ -109,6 +120,10 @@ pub(crate) fn lost(error: &RunError) -> Option<String> {
 pub(crate) fn is_lost(error: &StageError) -> bool {
     let StageError::World(_, Some(source)) = error else { return false };
     source.downcast_ref().is_some_and(|source| matches!(source, StoreError::Lost(_)))
+}
+
+fn story(told: &[Quarantined]) -> String {
+    told.first().map(|unit| format!("{}: {}", unit.reason, unit.detail)).unwrap_or_default()
 }
 
 fn wanted(record: &str, step: u32) -> String {

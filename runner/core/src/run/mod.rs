@@ -20,5 +20,5 @@ mod stop;
 pub(crate) mod units;
 mod whole;
 
-pub use error::{Ending, RunError};
+pub use error::{Ending, RunError, TooMany};
 pub use stop::Stop;

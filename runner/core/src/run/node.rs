@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::attempt::Worker;
 use super::context::{Context, OnMiss};
-use super::error::RunError;
+use super::error::{RunError, TooMany};
 use super::flow::{Answer, Ask, Flow, Given, Held, Open};
 use super::looped::LoopWork;
 use super::prepare::{Prepared, PreparedNode};
@@ -226,15 +226,15 @@ fn records(flows: &Flows, node: &Node) -> u64 {
 fn not_too_many_faults(context: &Context, told: &Told) -> Result<(), RunError> {
     let faults: u64 = told.tally.counts.quarantined.values().sum();
     let of = told.tally.records;
-    let Some(first) = told.tally.quarantined.first() else { return Ok(()) };
     if context.on_miss == OnMiss::Tell || faults * 100 <= of * QUARANTINE_PERCENT_MAX {
         return Ok(());
     }
-    Err(RunError::Quarantine {
+    Err(RunError::Quarantine(TooMany {
         stage: told.id.clone(),
         faults,
         of,
         percent: QUARANTINE_PERCENT_MAX,
-        first: Box::new(first.clone()),
-    })
+        told: told.tally.quarantined.clone(),
+        list: None,
+    }))
 }

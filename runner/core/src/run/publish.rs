@@ -15,7 +15,7 @@ use crate::cache::files::UserFiles;
 use crate::cache::kept::{Artifact, UnitRef};
 use crate::cache::store::{Store, StoreError};
 use crate::digest::Digest;
-use crate::report::record::RunRecord;
+use crate::report::record::{Quarantined, RunRecord};
 
 /// The files each output of a node was written to: output name → path below the run's folder → content.
 pub(crate) type Published = BTreeMap<String, BTreeMap<String, FileEntry>>;
@@ -24,6 +24,8 @@ pub(crate) type Published = BTreeMap<String, BTreeMap<String, FileEntry>>;
 pub(crate) const RECORD: &str = "run.json";
 /// The report's file.
 pub(crate) const REPORT: &str = "report.html";
+/// What a run set aside that failed because that was too much.
+pub(crate) const SET_ASIDE: &str = "set-aside.jsonl";
 const LOCK: &str = ".lock";
 /// Where files are written before they are whole; below the run's folder, so that a rename is enough to put them in place.
 const ASIDE: &str = ".aside";
@@ -46,6 +48,8 @@ impl Publisher {
                 let publisher = Self { folder: folder.to_owned(), _lock: lock };
                 // What a killed run left half written.
                 publisher.clear_aside();
+                // What an earlier run failed by is told anew if it still holds.
+                let _ = std::fs::remove_file(folder.join(SET_ASIDE));
                 Ok(publisher)
             }
             Err(std::fs::TryLockError::WouldBlock) => {
@@ -153,6 +157,13 @@ impl Publisher {
             }
         }
         Ok(())
+    }
+
+    /// Writes what a run set aside, a record a line; returns where it is.
+    pub(crate) fn set_aside(&self, told: &[Quarantined]) -> Result<PathBuf, RunError> {
+        let line = |unit| serde_json::to_string(unit).expect("a quarantined unit is JSON") + "\n";
+        self.text(SET_ASIDE, &told.iter().map(line).collect::<String>())?;
+        Ok(self.folder.join(SET_ASIDE))
     }
 
     /// Writes one file of the run's folder.

@@ -1,6 +1,7 @@
 //! Units at fault are set aside, counted, kept like any result, and tried again when that is asked for. Too many of them fail the
 //! stage, and with `on_error: fail` the first does.
 
+use sentinel_core::report::text;
 use sentinel_core::run::Ending;
 use sentinel_core::session::RunOptions;
 
@@ -8,24 +9,25 @@ use crate::kinds::Mood;
 use crate::plain::{PLAIN, afraid, expected, plain};
 use crate::project::{Project, counts, work};
 use crate::results::assert_same;
-use crate::texts::Text;
+use crate::texts::{Text, lines};
 
 const AGAIN: RunOptions = RunOptions { limit: None, fail_on_miss: false, retry_quarantined: true, jobs: None };
 
 #[test]
 fn up_to_one_in_twenty_may_be_set_aside() {
-    let many = |faults, of| {
+    let many = |faults, of, names| {
         format!(
-            "stage `words`: {faults} of {of} records were set aside, and more than 5 % is too many; \
+            "stage `words`: {faults} of {of} records were set aside, and more than 5 % is too many: {names}; \
              the first: afraid: `one two` is afraid"
         )
     };
-    let cases: [(usize, &[usize], Option<String>); 5] = [
+    let cases: [(usize, &[usize], Option<String>); 6] = [
         (40, &[], None),
         (40, &[3, 39], None),
-        (40, &[0, 3, 39], Some(many(3, 40))),
-        (19, &[0], Some(many(1, 19))),
-        (1, &[0], Some(many(1, 1))),
+        (40, &[0, 3, 39], Some(many(3, 40, "`t000`, `t003`, `t039`"))),
+        (20, &[0, 1, 2, 3, 19], Some(many(5, 20, "`t000`, `t001`, `t002` and 2 more"))),
+        (19, &[0], Some(many(1, 19, "`t000`"))),
+        (1, &[0], Some(many(1, 1, "`t000`"))),
     ];
     for (count, numbers, failure) in cases {
         let texts = afraid(count, numbers);
@@ -36,6 +38,15 @@ fn up_to_one_in_twenty_may_be_set_aside() {
                 assert_eq!((error.to_string(), error.ending()), (failure.clone(), Ending::Failed));
             }
             assert_eq!(project.lab.taken(), work([("lines", 1), ("split", count as u64)]), "faults are kept");
+            let list = project.results("plain")["set-aside.jsonl"].clone();
+            assert_eq!(list.lines().count(), numbers.len(), "each is listed with its reason: {list}");
+            assert!(
+                list.starts_with(r#"{"stage":"words","record":"t000","step":0,"reason":"afraid","detail":"`"#),
+                "{list}"
+            );
+            project.write("texts.jsonl", &lines(&plain(count)));
+            project.run(PLAIN);
+            assert_same(&project.results("plain"), &expected(&plain(count)));
             continue;
         }
         let record = project.finished(PLAIN).record;
@@ -45,7 +56,21 @@ fn up_to_one_in_twenty_may_be_set_aside() {
         assert_eq!(told, faults);
         assert_eq!(record.quarantined(), numbers.len() as u64);
         assert_eq!(counts(&record, "few").units, (count - numbers.len()) as u64, "what is set aside goes no further");
-        assert!(project.finished(PLAIN).nothing_to_do);
+        let again = project.finished(PLAIN);
+        assert!(again.nothing_to_do);
+        let whole = "nothing to do: everything is there and whole".to_owned();
+        let but = if faults.is_empty() { "" } else { ", but 2 records are set aside: `t003`, `t039`" };
+        assert_eq!(text::nothing_to_do(&again.record), whole + but);
+        if !faults.is_empty() {
+            let closing = text::text(&again.report, &[]);
+            assert!(closing.contains("2 records set aside: 2 afraid: `t003`, `t039`"), "{closing}");
+            let plan = project.session(PLAIN).plan(&RunOptions::default()).unwrap().to_string();
+            assert!(plan.contains("words   38 units cached, 2 set aside\n"), "{plan}");
+            let why = |stage: &str, record| project.session(PLAIN).why(stage, Some(record)).unwrap().join("\n");
+            assert!(why("words", "t003").starts_with("set aside because afraid: `"));
+            assert!(why("few", "t003").starts_with("set aside by `words` because afraid: `"));
+            assert_eq!(why("few", "t004"), "nothing has to be computed: all of it is in the store");
+        }
     }
 }
 
