@@ -31,7 +31,7 @@ impl NativeEngines {
         let catalogue = Catalogue {
             families: sentinel_models::FAMILIES.to_vec(),
             detectors: sentinel_detect::DETECTORS.iter().map(|family| family.name).collect(),
-            losses: sentinel_train::losses::LOSSES.to_vec(),
+            losses: sentinel_train::losses::LOSSES.iter().map(|loss| loss.name).collect(),
             model_engine: sentinel_models::ENGINE.to_owned(),
             detector_engine: sentinel_detect::search().engine.identity(),
             plugin_engine: sentinel_plugin_host::ENGINE.to_owned(),

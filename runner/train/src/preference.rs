@@ -1,4 +1,4 @@
-//! Learning a LoRA adapter from preference pairs with C-DPO. The reference is the base with the adapter left out; its
+//! Learning a LoRA adapter from preference pairs with a loss of [`LOSSES`] over pairs. The reference is the base with the adapter left out; its
 //! log-probabilities are made once.
 
 use std::cell::Cell;
@@ -16,7 +16,7 @@ use crate::base::{Base, Features, Prompts};
 use crate::fit::{Fit, Slope};
 use crate::log::Log;
 use crate::lora::{LoraVars, Shape};
-use crate::losses::{LOSSES, c_dpo};
+use crate::losses::{LOSSES, Over, PairLoss};
 use crate::optimizer::{AdamW, Gradients, Moments};
 use crate::pairs::{self, PairIds, pair_logps};
 use crate::random::{permutation, stream};
@@ -41,7 +41,7 @@ struct Lesson {
 
 /// Trains an adapter and writes it to `task.out`.
 pub(crate) fn train(task: &PreferenceTask<'_>, watch: &dyn Watch) -> Result<TrainLog, TrainError> {
-    check(task)?;
+    let loss = check(task)?;
     let base = Base::open(task.base)?;
     let weights = Weights::Frozen(Checkpoint::open(&base.dir, &base.device)?);
     let model = Llava::take(&weights, &base.config, &base.device)?;
@@ -60,7 +60,7 @@ pub(crate) fn train(task: &PreferenceTask<'_>, watch: &dyn Watch) -> Result<Trai
     let (beta_1, beta_2) = optim.betas;
     let optimizer = AdamW { beta_1, beta_2, eps: 1e-8, weight_decay: optim.weight_decay };
     let fit = Fit { vars: &lora.vars, optimizer, schedule: schedule.into(), clip: optim.clip };
-    let policy = Policy { model: &model, lora: &lora, beta: task.beta };
+    let policy = Policy { model: &model, lora: &lora, loss, beta: task.beta };
     let told = Cell::new((0.0, 0.0));
     let slope = |step| {
         let chosen: Vec<&Lesson> = batches.of(step).into_iter().map(|index| &lessons[index]).collect();
@@ -78,18 +78,23 @@ pub(crate) fn train(task: &PreferenceTask<'_>, watch: &dyn Watch) -> Result<Trai
     Ok(log.done())
 }
 
-/// A mistake in the task is told before anything is opened.
-fn check(task: &PreferenceTask<'_>) -> Result<(), TrainError> {
-    let mistake = match task {
-        _ if task.loss != "c-dpo" => {
-            format!("loss `{}` learns from no pairs; there are {}", task.loss, LOSSES.join(", "))
+/// Finds the loss; a mistake in the task is told before anything is opened.
+fn check(task: &PreferenceTask<'_>) -> Result<PairLoss, TrainError> {
+    let over_pairs = LOSSES.iter().filter_map(|loss| match loss.over {
+        Over::Pairs(of) => Some((loss.name, of)),
+        Over::Tokens => None,
+    });
+    let mistake = match over_pairs.clone().find(|(name, _)| *name == task.loss) {
+        None => {
+            let names: Vec<&str> = over_pairs.map(|(name, _)| name).collect();
+            format!("loss `{}` learns from no pairs; there are {}", task.loss, names.join(", "))
         }
         _ if task.pairs.is_empty() => "there are no pairs to learn from".to_owned(),
         _ if task.rank == 0 => "an adapter of rank 0 learns nothing".to_owned(),
         _ if !(task.alpha.is_finite() && task.beta.is_finite() && task.beta > 0.0) => {
             format!("beta is {}, above 0 expected; alpha is {}", task.beta, task.alpha)
         }
-        _ => return Ok(()),
+        Some((_, loss)) => return Ok(loss),
     };
     Err(TrainError::Row(mistake))
 }
@@ -202,7 +207,7 @@ impl<'a> Group<'a> {
         };
         let (reference_chosen, reference_rejected) =
             (reference(|lesson| lesson.reference.0)?, reference(|lesson| lesson.reference.1)?);
-        let preference = c_dpo(&chosen, &rejected, &reference_chosen, &reference_rejected, policy.beta)?;
+        let preference = (policy.loss)(&chosen, &rejected, &reference_chosen, &reference_rejected, policy.beta)?;
         let share = self.lessons.len() as f64 / batch as f64;
         Ok((Slope::of(&policy.lora.vars, &(preference.loss * share)?)?, preference.margins.to_vec1()?))
     }
@@ -212,6 +217,7 @@ impl<'a> Group<'a> {
 struct Policy<'a> {
     model: &'a Llava,
     lora: &'a LoraVars,
+    loss: PairLoss,
     beta: f64,
 }
 
