@@ -4,12 +4,12 @@
 //! | before the mark | example | it ends a sentence |
 //! |---|---|---|
 //! | a word | `A dog sits.` `Is it?` `Well…` | at once |
-//! | a quotation or bracket opened less than [`HELD_WORDS`] words ago | `"Stop. Go."` | never; once closed, as the word before says |
+//! | a quotation or bracket opened less than `HELD_WORDS` words ago | `"Stop. Go."` | never; once closed, as the word before says |
 //! | a number or a letter that begins the sentence | `1.` `a.` | never: it counts an item |
-//! | a word of [`LEADING`] | `e.g.` | never |
+//! | a word of `LEADING` | `e.g.` | never |
 //! | a number | `3.` of `3.5` | if a space follows |
-//! | a word of [`CLOSING`], a small letter, a word with a period in it | `etc.` `no.` `p.m.` | if the next word begins with a capital |
-//! | a word of [`TITLES`], capitals | `Mr.` `St.` `J.` `U.S.` | if the next word is one of [`OPENINGS`] |
+//! | a word of `CLOSING`, a small letter, a word with a period in it | `etc.` `no.` `p.m.` | if the next word begins with a capital |
+//! | a word of `TITLES`, capitals | `Mr.` `St.` `J.` `U.S.` | if the next word is one of `OPENINGS` |
 //!
 //! A line break ends every sentence. Where the next word decides, the end of the text ends it too. A mark that no space follows
 //! ends nothing, so how tokens are cut matters in one case alone: a word's mark ends a sentence at once, and `?!` or `.jpg` are
@@ -66,13 +66,12 @@ pub fn boundary(text: &str) -> Boundary {
         if text[mark..].starts_with('\n') {
             return Boundary::Ended(mark);
         }
-        let closed =
-            text[mark..].trim_start_matches(MARKS).trim_start_matches(|c| PAIRS.iter().any(|pair| pair.1 == c));
-        let end = text.len() - closed.len();
+        let rest = text[mark..].trim_start_matches(MARKS).trim_start_matches(|c| PAIRS.iter().any(|pair| pair.1 == c));
+        let end = text.len() - rest.len();
         if !is_open(&text[begin..end]) {
             let is_period = text[mark..].starts_with('.') && !text[mark + 1..].starts_with(MARKS);
             let rule = if is_period { rule(&text[begin..mark]) } else { Rule::AtOnce };
-            match decide(&rule, closed) {
+            match decide(&rule, rest) {
                 Some(true) => return Boundary::Ended(end),
                 Some(false) => (),
                 None => return Boundary::Perhaps(end),

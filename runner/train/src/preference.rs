@@ -1,5 +1,5 @@
-//! Learning a LoRA adapter from preference pairs with a loss of [`LOSSES`] over pairs. The reference is the base with the adapter left out; its
-//! log-probabilities are made once.
+//! Learning a LoRA adapter from preference pairs with a loss of `LOSSES` over pairs. The reference is the base with the adapter
+//! left out; its log-probabilities are made once.
 
 use std::cell::Cell;
 
