@@ -48,6 +48,13 @@ fn results_can_be_looked_at() {
     let inside = desk.sentinel(&["cat", "quickstart.yaml", "bootstrap/objects"], &QUICKSTART);
     let mention: serde_json::Value = serde_json::from_str(inside.stdout.lines().next().unwrap()).unwrap();
     assert!(mention["name"].is_string(), "{inside}");
+    let with_id = desk.sentinel(&["cat", "quickstart.yaml", "bootstrap/objects", "--with-id"], &QUICKSTART);
+    let joined: serde_json::Value = serde_json::from_str(with_id.stdout.lines().next().unwrap()).unwrap();
+    assert!(joined["record"].is_string() && joined["step"].is_u64() && joined["row"] == mention, "{with_id}");
+    let log = desk.sentinel(&["cat", "quickstart.yaml", "train.log"], &QUICKSTART);
+    assert!(log.code == 0 && log.stdout.contains("loss"), "an output of one text file is printed: {log}");
+    let files = desk.sentinel(&["cat", "quickstart.yaml", "to-sentinel"], &QUICKSTART);
+    assert!(files.stderr.contains("prints one of them") && files.stderr.len() < 1000, "{files}");
     let full = fs::File::create("/dev/full").unwrap();
     let lost = desk.command(&["cat", "quickstart.yaml", "bootstrap.pairs"], &QUICKSTART).stdout(full).output().unwrap();
     assert_eq!(lost.status.code(), Some(2), "{}", String::from_utf8_lossy(&lost.stderr));
@@ -59,6 +66,9 @@ fn results_can_be_looked_at() {
     let cache = desk.sentinel(&["cache", "--verify"], &[]);
     assert_eq!(cache.code, 0, "{cache}");
     assert!(cache.stdout.contains("0 entries and 0 files were damaged"), "{cache}");
+    desk.edit("quickstart.yaml", "kind: sample", "kind: sampel");
+    let pairs = desk.sentinel(&["cat", "quickstart.yaml", "bootstrap.pairs"], &QUICKSTART);
+    assert_eq!(pairs.stdout, published, "a mistake in the file keeps nothing of the last run back");
     fs::remove_file(desk.out().join("quickstart/report.html")).unwrap();
     let report = desk.sentinel(&["report", "quickstart.yaml"], &QUICKSTART);
     assert!(report.stdout.trim().ends_with("report.html"), "{report}");

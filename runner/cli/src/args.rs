@@ -73,8 +73,11 @@ pub(crate) enum Command {
     Cat {
         #[command(flatten)]
         workflow: WorkflowArgs,
-        /// `stage` or `stage.output`.
+        /// `stage`, `stage.output`, or `stage.output/file` where that holds files.
         output: String,
+        /// Prints each row with the record it belongs to, and in a loop's body the step.
+        #[arg(long)]
+        with_id: bool,
     },
     /// Lists the runs of this store, the last first.
     Runs {
@@ -136,7 +139,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) workflow: WorkflowArgs,
     /// A pilot: lets only so many records out of `read` and `scenes`; the whole run reuses what it computes.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
     /// Stages that work at the same time at most; by default all whose inputs are there. Changes no byte of a result.
     #[arg(short, long, value_name = "N")]
@@ -155,7 +158,7 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) workflow: WorkflowArgs,
     /// Plans a pilot, as `run --limit` would do it.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
     /// Ends with code 5 when anything would have to be computed.
     #[arg(long)]

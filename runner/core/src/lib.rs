@@ -9,7 +9,7 @@
 //! 5. [`run`]: what is missing is computed, kept, recorded;
 //! 6. [`report`]: a finished run is told.
 //!
-//! [`session`] is the door to all of it: a workflow, its store, and what can be done with them.
+//! [`session`] is the door to all of it: a workflow, its store, and what can be done with them. [`last`] looks at what is over.
 //!
 //! What a stage is, the one trait everything else plugs into, stands in [`stage`].
 
@@ -19,6 +19,7 @@ pub mod diag;
 pub mod digest;
 pub mod graph;
 pub mod job;
+pub mod last;
 pub mod plan;
 pub mod report;
 pub mod reporter;

@@ -1,5 +1,4 @@
-//! The door: a workflow with its store, and what can be done with the two. `run`, `plan` and `why` look at the same keys; `report`
-//! and `rows` at what the last run left.
+//! The door: a workflow with its store, and what can be done with the two. `run`, `plan` and `why` look at the same keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -8,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::artifact::Rows;
 use crate::cache::files::UserFiles;
 use crate::cache::kept::{Artifact, encode_trace};
 use crate::cache::store::{STORE_FOLDER, Store, StoreError};
 use crate::digest::Digest;
+use crate::last;
 use crate::plan::Plan;
 use crate::report::model::ReportModel;
 use crate::report::record::{
@@ -177,18 +176,10 @@ impl Session {
         })
     }
 
-    /// Returns the record of this workflow's last run.
-    pub fn last(&self) -> Result<RunRecord, RunError> {
-        let mut runs = self.store.runs(Some(&self.workflow.name), 1)?;
-        runs.pop().ok_or_else(|| RunError::Unknown(format!("`{}` has not run yet", self.workflow.name)))
-    }
-
-    /// Writes the report of the last run again; returns where it is.
+    /// Makes the report of the last run anew; returns where it is.
     pub fn report(&self) -> Result<PathBuf, RunError> {
-        let record = self.last()?;
-        let model =
-            self.store.report(&record.workflow, &record.digest)?.and_then(|text| serde_json::from_str(&text).ok());
-        let model = model.map_or_else(|| collect::collect(&self.workflow, &record, &self.store, &self.files), Ok)?;
+        let record = last::record(&self.store, &self.workflow.name)?;
+        let model = collect::collect(&self.workflow, &record, &self.store, &self.files)?;
         Publisher::open(&self.folder)?.text(REPORT, &self.html(&model))?;
         Ok(self.folder.join(REPORT))
     }
@@ -343,32 +334,6 @@ pub(crate) fn maker(from: &Origin, id: &str) -> (String, String) {
         (Origin::LoopState, Some((around, _))) => (around.to_owned(), STATE.to_owned()),
         (Origin::Sibling { node, output } | Origin::Outside { node, output }, _) => (node.clone(), output.clone()),
         (Origin::LoopState, None) => unreachable!("only a loop's body reads its state"),
-    }
-}
-
-/// Reads the rows of an output of a run back, record by record. `output` is `stage` or `stage.output`.
-pub fn rows<'s>(
-    store: &'s Store,
-    record: &RunRecord,
-    output: &str,
-) -> Result<impl Iterator<Item = Result<Arc<Rows>, StoreError>> + use<'s>, RunError> {
-    let (id, name) = output.split_once('.').map_or((output, None), |(id, name)| (id, Some(name)));
-    let Some(stage) = record.stage(id) else {
-        let names = record.stages.iter().map(|stage| stage.id.as_str());
-        return Err(unknown(&format!("the last run has no stage `{id}`"), id, names));
-    };
-    let found = stage.outputs.iter().find(|output| name.is_none_or(|name| name == output.name));
-    let Some(found) = found else {
-        let name = name.unwrap_or_default();
-        let names = stage.outputs.iter().map(|output| output.name.as_str());
-        return Err(unknown(&format!("`{id}` has no output `{name}`"), name, names));
-    };
-    match collect::listing(store, &found.listing)? {
-        Artifact::Rows(units) => Ok((0..units.len()).map(move |index| store.rows(&units[index].rows))),
-        Artifact::Files(_) => {
-            let files: Vec<&str> = found.files.keys().map(String::as_str).collect();
-            Err(RunError::Unknown(format!("`{id}.{}` is files, not records: {}", found.name, files.join(", "))))
-        }
     }
 }
 

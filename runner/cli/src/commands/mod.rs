@@ -20,11 +20,12 @@ use std::sync::Arc;
 
 use sentinel_core::cache::store::{STORE_FOLDER, Store};
 use sentinel_core::diag::{Diagnostics, render};
+use sentinel_core::last::LastRun;
 use sentinel_core::run::{Ending, RunError, TooMany};
 use sentinel_core::session::{Session, default_store};
 use sentinel_core::workflow::params::Given;
 use sentinel_core::workflow::paths::Roots;
-use sentinel_core::workflow::{Registry, Settings, Workflow};
+use sentinel_core::workflow::{Registry, Settings, Workflow, name_of};
 use sentinel_domain::ports::Engines;
 use sentinel_plugin_host::Manifests;
 
@@ -57,7 +58,7 @@ pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
         Command::Graph { workflow, format } => graph::run(&desk, workflow, *format),
         Command::List => list::run(&desk),
         Command::Schema { kind } => schema::run(&desk, kind.as_deref()),
-        Command::Cat { workflow, output } => cat::run(&desk, workflow, output),
+        Command::Cat { workflow, output, with_id } => cat::run(&desk, workflow, output, *with_id),
         Command::Runs { store } => runs::run(store),
         Command::Report { workflow } => report::run(&desk, workflow),
         Command::Cache { store, verify } => cache::run(store, *verify),
@@ -71,10 +72,24 @@ type Told = Result<Exit, Exit>;
 
 /// Loads a workflow; every mistake is told.
 fn load(desk: &Desk, args: &WorkflowArgs) -> Result<Workflow, Diagnostics> {
+    sentinel_core::workflow::load(&args.workflow, &desk.registry(), &settings(args))
+}
+
+fn settings(args: &WorkflowArgs) -> Settings {
     let folder = std::env::current_dir().unwrap_or_default();
     let given = Given { set: args.set.clone(), files: args.params.clone(), folder: folder.clone() };
-    let roots = args.root.iter().map(|root| folder.join(root)).collect();
-    sentinel_core::workflow::load(&args.workflow, &desk.registry(), &Settings { given, roots })
+    Settings { given, roots: args.root.iter().map(|root| folder.join(root)).collect() }
+}
+
+/// Finds the last run of a workflow, for commands that need neither its files nor that all of it is right.
+fn last(desk: &Desk, args: &WorkflowArgs) -> Result<LastRun, Exit> {
+    let (name, roots) = name_of(&args.workflow, &desk.registry(), &settings(args)).map_err(|found| {
+        let exit = refuse(&found);
+        printer::say("hint: without the workflow's name its last run cannot be found; `sentinel runs` lists all");
+        exit
+    })?;
+    let store = args.store.store.clone().unwrap_or_else(|| roots.own().join(STORE_FOLDER));
+    LastRun::find(&store, &name, &args.out).map_err(|error| fail(&error))
 }
 
 /// Loads a workflow and opens its session, for commands that need its files.

@@ -1,6 +1,9 @@
 //! What the store remembers beside results: a stage's own memos, ingredients of fingerprints, digests of the user's files, and the
 //! records of runs.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension, params};
@@ -70,6 +73,18 @@ impl Store {
                 Ok((signature, Digest::from_bytes(row.get(5)?)))
             });
             found.optional()
+        })
+    }
+
+    /// Returns where content was when it was digested.
+    pub(crate) fn remembered_sources(&self) -> Kept<BTreeMap<Digest, PathBuf>> {
+        self.read(|read| {
+            let mut select = read.prepare_cached("SELECT digest, path FROM files")?;
+            let found = select.query_map([], |row| {
+                let path = OsString::from_vec(row.get(1)?);
+                Ok((Digest::from_bytes(row.get(0)?), PathBuf::from(path)))
+            })?;
+            found.collect()
         })
     }
 

@@ -76,6 +76,28 @@ pub fn declared_params(path: &Path, folder: &Path) -> Result<Vec<params::Param>,
     if sink.found.has_errors() { Err(sink.found.sorted()) } else { Ok(params.declared) }
 }
 
+/// Reads the name of a workflow, and the root it lives in. Of mistakes only those count that keep the name from being known.
+pub fn name_of(path: &Path, registry: &Registry<'_>, settings: &Settings) -> Result<(String, Roots), Diagnostics> {
+    let absolute = tidy(&settings.given.folder.join(path));
+    let folder = absolute.parent().unwrap_or(Path::new("/"));
+    let source =
+        read_source(&absolute, path).map_err(|diagnostic| Diagnostics { list: vec![*diagnostic], omitted: 0 })?;
+    let mut sink = Sink::new(source);
+    let Some(mut tree) = yaml::read(&mut sink) else { return Err(sink.found.sorted()) };
+    let (params, _) = parameters(&mut tree, folder, settings, &mut sink);
+    let keys = Keys { known: WORKFLOW_KEYS, not_yet: NOT_YET_KEYS };
+    let Some(fields) = top(&tree, &keys, &mut sink) else { return Err(sink.found.sorted()) };
+    let roots = roots(folder, &params, settings);
+    let assets = assets::read(None, None, registry, folder, &roots, &mut sink);
+    let mistakes = |found: &Diagnostics| found.list.len() + found.omitted;
+    let before = mistakes(&sink.found);
+    let mut checker = Checker { sink: &mut sink, assets: &assets, roots: &roots, folder };
+    let name = name(&fields, &mut checker);
+    let is_poisoned = fields.get("name").is_some_and(|tree| tree.value == Node::Poison);
+    let is_wrong = is_poisoned || mistakes(&sink.found) > before;
+    if is_wrong { Err(sink.found.sorted()) } else { Ok((name, roots)) }
+}
+
 fn resolve(
     sink: &mut Sink,
     folder: &Path,

@@ -26,7 +26,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub(crate) use check::identity::default_at;
-pub use load::{Settings, declared_params, load, load_text};
+pub use load::{Settings, declared_params, load, load_text, name_of};
 pub use registry::{AssetKind, Manifest, PluginManifests, Registry};
 
 use crate::artifact::{Form, KindName};

@@ -44,7 +44,7 @@ fn up_to_one_in_twenty_may_be_set_aside() {
                 list.starts_with(r#"{"stage":"words","record":"t000","step":0,"reason":"afraid","detail":"`"#),
                 "{list}"
             );
-            project.write("texts.jsonl", &lines(&plain(count)));
+            project.write("texts.jsonl", &lines(plain(count)));
             project.run(PLAIN);
             assert_same(&project.results("plain"), &expected(&plain(count)));
             continue;

@@ -492,10 +492,10 @@ impl WholeStage for Made {
                 outputs.push(again);
             }
             (Mood::Twins, Some(WholeOutput::Rows(units) | WholeOutput::Sifted(units, _))) => {
-                units[1].0 = units[0].0.clone()
+                units[1].0 = units[0].0.clone();
             }
             (Mood::LineBreak, Some(WholeOutput::Rows(units) | WholeOutput::Sifted(units, _))) => {
-                units[0].1.push("{\n}".into())
+                units[0].1.push("{\n}".into());
             }
             (Mood::Unkept, Some(WholeOutput::Files(files))) => {
                 files.files.insert("unkept".into(), FileEntry { digest: Digest::of(b"never kept"), bytes: 10 });
