@@ -111,8 +111,19 @@ impl Reporter for Progress {
 }
 
 fn spell(unit: &str, readings: &[(&str, f64)]) -> String {
-    let readings: Vec<String> = readings.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+    let readings: Vec<String> =
+        readings.iter().map(|(name, value)| format!("{name} {}", significant(*value))).collect();
     format!("{unit} {}", readings.join(", "))
+}
+
+/// Returns a number with three significant digits.
+fn significant(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size < 1e-3 => format!("{value:.2e}"),
+        size if size < 100.0 => format!("{value:.*}", (2.0 - size.log10().floor()) as usize),
+        _ => format!("{value:.0}"),
+    }
 }
 
 fn summary(stage: &str, counts: &Counts, outputs: &[(&str, u64)], wall_ms: u64) -> String {

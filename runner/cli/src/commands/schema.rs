@@ -22,9 +22,9 @@ pub(super) fn run(desk: &Desk, kind: Option<&str>) -> Told {
             let name = kind.unwrap_or_default();
             printer::say(&format!("error: there is no record kind `{name}`"));
             let rows = registry.kinds.iter().filter(|kind| kind.schema.is_some()).map(|kind| kind.name);
-            if let Some(advice) = did_you_mean(name, rows) {
-                printer::say(&format!("hint: {advice}"));
-            }
+            let rows: Vec<&str> = rows.collect();
+            let advice = did_you_mean(name, rows.iter().copied());
+            printer::say(&format!("hint: {}", advice.unwrap_or_else(|| format!("there are {}", rows.join(", ")))));
             Err(Exit::Wrong)
         }
     }
