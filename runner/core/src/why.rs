@@ -93,10 +93,11 @@ pub(crate) fn because(
         let slots: Vec<&str> = stage.inputs.iter().map(|wire| wire.slot.name).collect();
         return Ok(of_inputs(told, &earlier, &slots));
     }
-    let schema = workflow.stage(&told.id).map_or(&Value::Null, |stage| &stage.schema);
+    let known = workflow.stage(&told.id);
+    let default = |path: &[&str]| known.and_then(|stage| default_at(&stage.schema, &stage.with, path));
     let last = store.runs(Some(&workflow.name), 1)?.pop().and_then(|run| run.stage(&told.id)?.fingerprint);
     let itself = kept.iter().find(|kept| Some(kept.digest) == last);
-    let differ = |kept| differences(kept, &stage.fingerprint, schema);
+    let differ = |kept| differences(kept, &stage.fingerprint, &default);
     match itself.map(differ).or_else(|| kept.iter().map(differ).min_by_key(Vec::len)) {
         Some(differences) => Ok(differences),
         None => Ok(vec![format!("no stage of kind `{}` has run on this store yet", told.kind)]),
@@ -157,21 +158,24 @@ fn of_inputs(told: &Told, earlier: &[Traced], slots: &[&str]) -> Vec<String> {
     lines
 }
 
-/// Lists every ingredient that differs between what was kept and what is wanted; `schema` knows the defaults of `with`.
-fn differences(kept: &Fingerprint, wanted: &Fingerprint, schema: &Value) -> Vec<String> {
+/// Gives the default of a field of `with`, by the names that lead to it.
+type Default<'a> = &'a dyn Fn(&[&str]) -> Option<Value>;
+
+/// Lists every ingredient that differs between what was kept and what is wanted; `default` knows what a field of `with` is by default.
+fn differences(kept: &Fingerprint, wanted: &Fingerprint, default: Default<'_>) -> Vec<String> {
     let mut lines = Vec::new();
-    compare("", Some(&kept.ingredients), Some(&wanted.ingredients), schema, &mut lines);
+    compare("", Some(&kept.ingredients), Some(&wanted.ingredients), default, &mut lines);
     lines
 }
 
-fn compare(path: &str, was: Option<&Value>, is: Option<&Value>, schema: &Value, lines: &mut Vec<String>) {
+fn compare(path: &str, was: Option<&Value>, is: Option<&Value>, default: Default<'_>, lines: &mut Vec<String>) {
     match (was, is) {
         (Some(was), Some(is)) if was == is => {}
         (Some(Value::Object(was)), Some(Value::Object(is))) => {
             let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
             for name in names {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                compare(&path, was.get(name), is.get(name), schema, lines);
+                compare(&path, was.get(name), is.get(name), default, lines);
             }
         }
         (Some(was), Some(is)) if let (Some(was), Some(is)) = (content(was), content(is)) => {
@@ -182,21 +186,20 @@ fn compare(path: &str, was: Option<&Value>, is: Option<&Value>, schema: &Value, 
         }
         (Some(Value::Array(was)), Some(Value::Array(is))) if was.len() == is.len() => {
             for (index, (was, is)) in was.iter().zip(is).enumerate() {
-                compare(&format!("{path}[{index}]"), Some(was), Some(is), schema, lines);
+                compare(&format!("{path}[{index}]"), Some(was), Some(is), default, lines);
             }
         }
         (Some(was), Some(is)) => lines.push(format!("`{path}` was {} and is {}", short(was), short(is))),
-        (Some(was), None) => lines.push(format!("`{path}` was {} and is {}", short(was), default(path, schema))),
-        (None, Some(is)) => lines.push(format!("`{path}` was {} and is {}", default(path, schema), short(is))),
+        (Some(was), None) => lines.push(format!("`{path}` was {} and is {}", short(was), by_default(path, default))),
+        (None, Some(is)) => lines.push(format!("`{path}` was {} and is {}", by_default(path, default), short(is))),
         (None, None) => {}
     }
 }
 
-/// Returns the default of the field at a path such as `with.beta`, as far as it is known.
-fn default(path: &str, schema: &Value) -> String {
+/// Tells the default of the field at a path such as `with.beta`, as far as it is known.
+fn by_default(path: &str, default: Default<'_>) -> String {
     let names: Vec<&str> = path.split('.').skip(1).collect();
-    default_at(schema, &names)
-        .map_or_else(|| "the default".to_owned(), |value| format!("{} (the default)", short(&value)))
+    default(&names).map_or_else(|| "the default".to_owned(), |value| format!("{} (the default)", short(&value)))
 }
 
 /// Files by name, each with its content or why it has none.
@@ -264,9 +267,9 @@ mod tests {
             "seed": 7, "same": 2, "new": [1, 2],
             "with": {"beta": 0.2, "shelf": {"entry": {"path": [["config.json", two], ["new.txt", one]]}}, "list": two, "parts": [{"a": 1}, {"a": 3}]},
         });
-        let schema = serde_json::json!({ "properties": { "beta": { "type": "number", "default": 0.1 } } });
+        let default = |path: &[&str]| (path == ["beta"]).then(|| 0.1.into());
         let mut lines = Vec::new();
-        compare("", Some(&was), Some(&is), &schema, &mut lines);
+        compare("", Some(&was), Some(&is), &default, &mut lines);
         let contents = format!("has other content: {} instead of {}", two.short(), one.short());
         let expected = [
             "`gone` was true and is the default".to_owned(),
@@ -286,7 +289,7 @@ mod tests {
     fn an_order_is_told() {
         let [one, two] = [["a", "b"], ["b", "a"]].map(|names| names.map(|name| (name, Digest::of(name.as_bytes()))));
         let mut lines = Vec::new();
-        compare("files", Some(&serde_json::json!(one)), Some(&serde_json::json!(two)), &Value::Null, &mut lines);
+        compare("files", Some(&serde_json::json!(one)), Some(&serde_json::json!(two)), &|_| None, &mut lines);
         assert_eq!(lines, ["the files of `files` come in another order"]);
     }
 }

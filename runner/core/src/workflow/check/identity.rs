@@ -12,10 +12,12 @@ pub(super) fn identity(root: &Value, value: &Value, configs: &BTreeMap<String, V
     Strip { configs }.value(root, root, value, "")
 }
 
-/// Returns the default of the field at a path of names, if the schema gives one there.
-pub(crate) fn default_at(root: &Value, path: &[&str]) -> Option<Value> {
+/// Returns the default of the field at a path of names, if the schema gives one there; of alternatives, that of the one to which the
+/// block belongs.
+pub(crate) fn default_at(root: &Value, block: &Value, path: &[&str]) -> Option<Value> {
     let (last, above) = path.split_last()?;
-    let mut around = schema::flatten(root, root).into_owned();
+    let own = schema::branches(root).and_then(|branches| branches.iter().find(|branch| fits(root, branch, block)));
+    let mut around = schema::flatten(root, own.unwrap_or(root)).into_owned();
     for name in above {
         around = schema::flatten(root, around.get("properties")?.get(*name)?).into_owned();
     }
@@ -140,11 +142,18 @@ mod tests {
                 "layout": { "properties": { "rows": { "type": "integer", "default": 16 }, "columns": {} } },
             },
         });
-        assert_eq!(default_at(&schema, &["t"]), Some(json!(0.7)));
-        assert_eq!(default_at(&schema, &["layout", "rows"]), Some(json!(16)));
+        assert_eq!(default_at(&schema, &json!({}), &["t"]), Some(json!(0.7)));
+        assert_eq!(default_at(&schema, &json!({}), &["layout", "rows"]), Some(json!(16)));
         for path in [&[][..], &["layout"], &["layout", "columns"], &["t", "x"], &["none"]] {
-            assert_eq!(default_at(&schema, path), None, "{path:?}");
+            assert_eq!(default_at(&schema, &json!({}), path), None, "{path:?}");
         }
+        let branch = |loss, beta| {
+            json!({ "type": "object", "required": ["loss"], "properties": {
+                "loss": { "const": loss }, "beta": { "type": "number", "default": beta },
+            } })
+        };
+        let either = json!({ "oneOf": [branch("one", 0.1), branch("two", 0.2)] });
+        assert_eq!(default_at(&either, &json!({ "loss": "two" }), &["beta"]), Some(json!(0.2)));
     }
 
     #[test]
