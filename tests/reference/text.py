@@ -26,17 +26,8 @@ SENTENCES = [
 ]
 QUESTIONS = ["Describe this picture.", "What is  next to the dog?\nAnswer shortly.", "¿Qué hay aquí? 🐈", " And now? "]
 CONTEXTS = [[], SENTENCES[:1], SENTENCES[1:4], SENTENCES[4:6], SENTENCES[6:9], SENTENCES[9:], SENTENCES]
-# The template of llava-hf/llava-1.5-7b-hf.
-LLAVA = (
-    "{% for message in messages %}{% if message['role'] != 'system' %}{{ message['role'].upper() + ': '}}{% endif %}"
-    "{# Render all images first #}{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}"
-    "{{ '<image>\n' }}{% endfor %}"
-    "{# Render all text next #}{% if message['role'] != 'assistant' %}"
-    "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}{{ content['text'] + ' '}}{% endfor %}"
-    "{% else %}{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}"
-    "{% generation %}{{ content['text'] + ' '}}{% endgeneration %}{% endfor %}{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
-)
+# The template of llava-hf/llava-1.5-7b-hf, which the tiny world's model has too.
+LLAVA = (ROOT / "examples" / "tiny-world" / "model" / "chat_template.jinja").read_text()
 # What templates of other makers do: special tokens, blocks on lines of their own, loop variables, string methods, errors.
 BUSY = """{{- bos_token -}}
 {%- set system = 'A chat between a curious human and an artificial intelligence assistant. ' -%}
