@@ -82,9 +82,8 @@ impl Plan {
 
 /// Returns the stage, and the loop around it, if it would run or is undecided.
 fn open(told: &Told) -> impl Iterator<Item = &str> {
-    let is_open = !told.tally.missed.is_empty() || told.tally.undecided > 0;
     let around = told.id.split_once('/').map(|(around, _)| around);
-    [Some(told.id.as_str()), around].into_iter().flatten().filter(move |_| is_open)
+    [Some(told.id.as_str()), around].into_iter().flatten().filter(|_| told.tally.is_open())
 }
 
 impl fmt::Display for Plan {

@@ -27,6 +27,7 @@ use crate::run::publish::{Published, Publisher, REPORT, is_whole};
 use crate::run::schedule::{Results, execute};
 use crate::run::{RunError, Stop};
 use crate::why;
+use crate::workflow::paths::Roots;
 use crate::workflow::{Need, NodeWork, Origin, Registry, Workflow};
 
 /// A workflow with its store.
@@ -65,8 +66,8 @@ pub struct Finished {
 }
 
 /// Returns the store a workflow uses unless another is named.
-pub fn default_store(workflow: &Workflow) -> PathBuf {
-    workflow.roots.own().join(STORE_FOLDER)
+pub fn default_store(roots: &Roots) -> PathBuf {
+    roots.own().join(STORE_FOLDER)
 }
 
 impl Session {
@@ -106,6 +107,7 @@ impl Session {
             return Ok(finished);
         }
         let publisher = Arc::new(Publisher::open(&self.folder)?);
+        publisher.forget_set_aside();
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         reporter.hear(&Event::Started { stages: self.workflow.nodes.iter().map(|node| node.id.as_str()).collect() });
         let on_miss = if options.fail_on_miss { OnMiss::Fail } else { OnMiss::Compute };

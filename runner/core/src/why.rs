@@ -85,8 +85,7 @@ pub(crate) fn because(
     told: &Told,
 ) -> Result<Vec<String>, RunError> {
     let stage = find(prepared, &told.id);
-    let is_open = !told.tally.missed.is_empty() || told.tally.undecided > 0;
-    let Some(stage) = stage.filter(|_| is_open) else { return Ok(Vec::new()) };
+    let Some(stage) = stage.filter(|_| told.tally.is_open()) else { return Ok(Vec::new()) };
     let kept = store.fingerprints(&told.kind)?;
     if kept.iter().any(|kept| kept.digest == stage.fingerprint.digest) {
         let earlier = earlier_trace(workflow, store, &stage.fingerprint.digest)?;

@@ -18,7 +18,7 @@ mod why;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sentinel_core::cache::store::{STORE_FOLDER, Store};
+use sentinel_core::cache::store::Store;
 use sentinel_core::diag::{Diagnostics, render};
 use sentinel_core::last::LastRun;
 use sentinel_core::run::{Ending, RunError, TooMany};
@@ -88,7 +88,7 @@ fn last(desk: &Desk, args: &WorkflowArgs) -> Result<LastRun, Exit> {
         printer::say("hint: without the workflow's name its last run cannot be found; `sentinel runs` lists all");
         exit
     })?;
-    let store = args.store.store.clone().unwrap_or_else(|| roots.own().join(STORE_FOLDER));
+    let store = args.store.store.clone().unwrap_or_else(|| default_store(&roots));
     LastRun::find(&store, &name, &args.out).map_err(|error| fail(&error))
 }
 
@@ -103,7 +103,7 @@ fn open(desk: &Desk, args: &WorkflowArgs) -> Result<Session, Exit> {
         let warnings = Diagnostics { list: workflow.warnings.clone(), omitted: 0 };
         printer::say(&render::human(&warnings, printer::colour()));
     }
-    let store = args.store.store.clone().unwrap_or_else(|| default_store(&workflow));
+    let store = args.store.store.clone().unwrap_or_else(|| default_store(&workflow.roots));
     Session::open(workflow, &desk.registry(), &store, &args.out).map_err(|error| fail(&error))
 }
 
@@ -120,7 +120,7 @@ fn open_store(args: &StoreArgs) -> Result<Store, Exit> {
 
 fn nearest_store() -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
-    Roots::of(&here).own().join(STORE_FOLDER)
+    default_store(&Roots::of(&here))
 }
 
 /// Tells what is wrong with a workflow.

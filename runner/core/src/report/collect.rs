@@ -15,7 +15,7 @@ use crate::run::RunError;
 use crate::run::node::STATE;
 use crate::session::{maker, needs_by_id};
 use crate::stage::StageError;
-use crate::workflow::{Need, Node, NodeWork, Workflow};
+use crate::workflow::{Need, NodeWork, Workflow};
 
 /// Gathers what the report of a run shows.
 pub(crate) fn collect(
@@ -27,9 +27,8 @@ pub(crate) fn collect(
     let mut shown = Vec::new();
     let needs = needs_by_id(workflow);
     for told in &record.stages {
-        let Some(node) = find(workflow, &told.id) else { continue };
         // The workflow may have been edited since.
-        let Some(stage) = node.stage().filter(|stage| stage.kind == told.kind) else { continue };
+        let Some(stage) = workflow.stage(&told.id).filter(|stage| stage.kind == told.kind) else { continue };
         let io = Io { id: &told.id, needs: &needs[&told.id], record, store, files };
         let widgets = stage.stage.widgets(&io);
         let widgets = widgets.map_err(|error| RunError::Stage { stage: told.id.clone(), error })?;
@@ -44,11 +43,6 @@ pub(crate) fn collect(
 pub(crate) fn listing(store: &Store, digest: &Digest) -> Result<Artifact, StoreError> {
     let lost = || StoreError::Lost(format!("the listing {}", digest.short()));
     Artifact::decode(&store.blob(digest)?.ok_or_else(lost)?).ok_or_else(lost)
-}
-
-fn find<'w>(workflow: &'w Workflow, id: &str) -> Option<&'w Node> {
-    let Some((around, inside)) = id.split_once('/') else { return workflow.node(id) };
-    workflow.node(around)?.and_body().skip(1).find(|member| member.id == inside)
 }
 
 /// Draws every edge, bodies included.

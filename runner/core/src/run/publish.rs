@@ -48,8 +48,6 @@ impl Publisher {
                 let publisher = Self { folder: folder.to_owned(), _lock: lock };
                 // What a killed run left half written.
                 publisher.clear_aside();
-                // What an earlier run failed by is told anew if it still holds.
-                let _ = std::fs::remove_file(folder.join(SET_ASIDE));
                 Ok(publisher)
             }
             Err(std::fs::TryLockError::WouldBlock) => {
@@ -157,6 +155,11 @@ impl Publisher {
             }
         }
         Ok(())
+    }
+
+    /// Removes what an earlier run failed by: it is told anew if it still holds.
+    pub(crate) fn forget_set_aside(&self) {
+        let _ = std::fs::remove_file(self.folder.join(SET_ASIDE));
     }
 
     /// Writes what a run set aside, a record a line; returns where it is.

@@ -38,6 +38,13 @@ pub(crate) struct Tally {
     pub(crate) undecided: u64,
 }
 
+impl Tally {
+    /// In a plan: whether a unit is missing, or may come.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.missed.is_empty() || self.undecided > 0
+    }
+}
+
 /// What a stage sees of a unit, as far as its key needs it.
 struct Look {
     key: Digest,

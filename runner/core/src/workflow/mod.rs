@@ -259,15 +259,8 @@ impl Workflow {
 
     /// Returns the stage with this id; `loop/stage` in a loop's body.
     pub fn stage(&self, id: &str) -> Option<&StageNode> {
-        let (around, inner) = id.split_once('/').map_or((id, None), |(around, inner)| (around, Some(inner)));
-        match (&self.node(around)?.work, inner) {
-            (NodeWork::Stage(stage), None) => Some(stage),
-            (NodeWork::Loop(around), Some(inner)) => around.body.iter().find_map(|node| match &node.work {
-                NodeWork::Stage(stage) if node.id == inner => Some(stage),
-                _ => None,
-            }),
-            _ => None,
-        }
+        let Some((around, inner)) = id.split_once('/') else { return self.node(id)?.stage() };
+        self.node(around)?.and_body().skip(1).find(|member| member.id == inner)?.stage()
     }
 
     /// Returns an error for every path the workflow names that is not there, or is a file where a folder is needed or the reverse.

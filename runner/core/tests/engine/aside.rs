@@ -1,6 +1,7 @@
 //! Units at fault are set aside, counted, kept like any result, and tried again when that is asked for. Too many of them fail the
 //! stage, and with `on_error: fail` the first does.
 
+use sentinel_core::last::LastRun;
 use sentinel_core::report::text;
 use sentinel_core::run::Ending;
 use sentinel_core::session::RunOptions;
@@ -12,6 +13,19 @@ use crate::results::assert_same;
 use crate::texts::{Text, lines};
 
 const AGAIN: RunOptions = RunOptions { limit: None, fail_on_miss: false, retry_quarantined: true, jobs: None };
+
+#[test]
+fn a_report_leaves_alone_what_a_later_run_failed_by() {
+    let project = Project::new(&plain(3));
+    project.run(PLAIN);
+    project.write("texts.jsonl", &lines(afraid(3, &[0])));
+    project.failure(PLAIN);
+    let list = project.path("runs/plain/set-aside.jsonl");
+    assert!(list.is_file());
+    let last = LastRun::find(&project.path("store"), "plain", &project.path("runs")).unwrap_or_else(|e| panic!("{e}"));
+    assert!(last.report().is_ok_and(|written| written.is_some()));
+    assert!(list.is_file(), "it is the next run that takes it away");
+}
 
 #[test]
 fn up_to_one_in_twenty_may_be_set_aside() {
