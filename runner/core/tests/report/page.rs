@@ -6,6 +6,16 @@ use sentinel_core::report::Widget;
 
 use crate::{of_class, render, sample, text_of, with_document};
 
+/// A rectangle: left, top, right, bottom.
+type Sides = [f64; 4];
+
+fn sides(rect: roxmltree::Node<'_, '_>) -> Sides {
+    let [x, y, width, height] =
+        ["x", "y", "width", "height"].map(|name| rect.attribute(name).unwrap().parse().unwrap());
+    let (x, y, width, height): (f64, f64, f64, f64) = (x, y, width, height);
+    [x, y, x + width, y + height]
+}
+
 #[test]
 fn equal_models_give_equal_bytes_and_none_of_their_time() {
     let page = render(&sample::model());
@@ -81,5 +91,43 @@ fn every_link_leads_somewhere_and_no_id_stands_twice() {
         for link in links {
             assert!(ids.contains(link), "`#{link}` leads nowhere");
         }
+    });
+}
+
+#[test]
+fn labels_of_boxes_are_whole_and_apart() {
+    with_document(&render(&sample::model()), |page| {
+        for picture in of_class(page, "picture") {
+            let plates = picture.descendants().filter(|node| node.attribute("class") == Some("plate"));
+            let plates: Vec<Sides> = plates.map(sides).collect();
+            let outlines = picture.descendants().filter(|node| node.attribute("class") == Some("side")).count();
+            assert_eq!(plates.len(), outlines, "there is room for every label");
+            let inside: Vec<f64> =
+                picture.attribute("viewBox").unwrap().split(' ').map(|side| side.parse().unwrap()).collect();
+            // Lengths are written with one decimal.
+            let slack = 0.2;
+            for (number, [left, top, right, bottom]) in plates.iter().enumerate() {
+                assert!(*left >= 0.0 && *top >= 0.0 && *right <= inside[2] + slack && *bottom <= inside[3] + slack);
+                let apart = |other: &Sides| {
+                    *right <= other[0] + slack
+                        || other[2] <= left + slack
+                        || *bottom <= other[1] + slack
+                        || other[3] <= top + slack
+                };
+                assert!(plates[..number].iter().all(apart), "{plates:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn headings_say_what_is_shown_and_name_the_stage_beside_it() {
+    with_document(&render(&sample::model()), |page| {
+        let headings: Vec<String> = page.descendants().filter(|node| node.has_tag_name("h2")).map(text_of).collect();
+        for heading in ["Result before → after", "Preference pairs bootstrap/pairs", "Curves train"] {
+            assert!(headings.iter().any(|found| found == heading), "{headings:?}");
+        }
+        let again = page.descendants().filter(|node| node.has_tag_name("h4")).map(text_of);
+        assert!(again.into_iter().all(|title| title != "preference pairs"), "a lone piece has its section's heading");
     });
 }

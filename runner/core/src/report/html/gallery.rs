@@ -17,9 +17,10 @@ const LINES_MAX: usize = 40;
 const LINE_CHARS_MAX: usize = 1200;
 const LABEL_CHARS_MAX: usize = 40;
 
-/// Shows a gallery; `groups` numbers the groups of boxes.
+/// Shows a gallery, under its own heading if it has not the section's; `groups` numbers the groups of boxes.
 pub(super) fn gallery(
     gallery: &Gallery<'_>,
+    headed: bool,
     groups: &BTreeMap<&str, usize>,
     pictures: &Pictures,
     room: &mut Room,
@@ -42,8 +43,8 @@ pub(super) fn gallery(
         }
     }
     let shown = el("section").class("gallery").attr("data-page", if layout == "small" { 6 } else { 4 });
-    let shown =
-        shown.with(el("h4").text(clipped(gallery.title, LINE_CHARS_MAX))).with(legend(gallery, groups)).with(cards);
+    let heading = headed.then(|| el("h4").text(clipped(gallery.title, LINE_CHARS_MAX)));
+    let shown = shown.all(heading).with(legend(gallery, groups)).with(cards);
     if left_out == 0 {
         return shown;
     }

@@ -28,6 +28,23 @@ pub(super) struct StageShow<'a> {
     pub(super) repeated: Vec<&'a str>,
 }
 
+impl StageShow<'_> {
+    /// Returns what it shows in a word or two, each once; curves, which are many, by what they are.
+    pub(super) fn titles(&self) -> Vec<&str> {
+        let mut titles = Vec::new();
+        for piece in &self.pieces {
+            let title = match piece {
+                Piece::Curve { .. } => "curves",
+                Piece::Table { title, .. } | Piece::Gallery(Gallery { title, .. }) => title,
+            };
+            if !titles.contains(&title) {
+                titles.push(title);
+            }
+        }
+        titles
+    }
+}
+
 /// One thing a stage shows.
 pub(super) enum Piece<'a> {
     Table { title: &'a str, columns: &'a [String], rows: &'a [Vec<Cell>] },

@@ -11,6 +11,7 @@ mod frame;
 mod gallery;
 mod gather;
 mod graph;
+mod labels;
 mod layout;
 mod overlay;
 mod pictures;
@@ -52,8 +53,12 @@ pub fn html(model: &ReportModel, blob: &dyn Fn(Digest) -> Option<Vec<u8>>) -> St
     let pictures = Pictures::take(&gathered, blob, PICTURE_BYTES_MAX);
     let mut page = Page { room: Room::of(TEXT_BYTES_MAX), pieces_left_out: 0, sections: Vec::new() };
     if let Some(comparison) = compared.first() {
-        let title = format!("{} → {}", comparison.stages[0], comparison.stages[comparison.stages.len() - 1]);
-        page.section("result", &title, el("div").all(compared.iter().map(result::comparison)));
+        page.section(
+            "result",
+            "Result",
+            &comparison.stages.join(" → "),
+            el("div").all(compared.iter().map(result::comparison)),
+        );
     }
     page.together(&gathered, &pictures);
     if let Some(drawing) = graph::graph(model) {
@@ -62,16 +67,16 @@ pub fn html(model: &ReportModel, blob: &dyn Fn(Digest) -> Option<Vec<u8>>) -> St
             "Numbers are rows of a stage's first output. Every edge says what flows where the pointer rests on it.",
         );
         let drawn = el("div").with(scroll.attr("aria-label", "the workflow as a graph").with(drawing)).with(note);
-        page.section("graph", "Workflow", drawn);
+        page.section("graph", "Workflow", "", drawn);
     }
     for (number, show) in gathered.stages.iter().enumerate() {
         page.stage(number, show, &gathered.groups, &pictures);
     }
-    page.section("records", "Records", records::records(&model.run.stages, &anchors(&gathered)));
+    page.section("records", "Records", "", records::records(&model.run.stages, &anchors(&gathered)));
     if let Some(told) = frame::left_out(&model.run, &pictures, page.pieces_left_out) {
-        page.section("left-out", "Left out", told);
+        page.section("left-out", "Left out", "", told);
     }
-    page.section("origin", "Origin", frame::origin(&model.run));
+    page.section("origin", "Origin", "", frame::origin(&model.run));
     let entries: Vec<(String, String)> =
         page.sections.iter().map(|(anchor, title, _)| (anchor.clone(), title.clone())).collect();
     let skip = el("a").class("skip").attr("href", "#main").text("Skip to the content");
@@ -89,9 +94,15 @@ struct Page {
 }
 
 impl Page {
-    fn section(&mut self, anchor: &str, title: &str, content: Element) {
+    /// Adds a section; `stages` are the ids of those it shows.
+    fn section(&mut self, anchor: &str, title: &str, stages: &str, content: Element) {
         let title = clipped(title, NAME_CHARS_MAX);
-        let section = el("section").class("part").attr("id", anchor).with(el("h2").text(&title)).with(content);
+        let heading = el("h2").text(&title);
+        let heading = match stages {
+            "" => heading,
+            stages => heading.text(" ").with(el("small").text(clipped(stages, NAME_CHARS_MAX))),
+        };
+        let section = el("section").class("part").attr("id", anchor).with(heading).with(content);
         self.sections.push((anchor.to_owned(), title.into_owned(), section));
     }
 
@@ -101,10 +112,10 @@ impl Page {
             return;
         }
         let shown =
-            gathered.together.iter().map(|one| gallery::gallery(one, &gathered.groups, pictures, &mut self.room));
+            gathered.together.iter().map(|one| gallery::gallery(one, true, &gathered.groups, pictures, &mut self.room));
         let note = el("p").class("note").text("Those of which more got better come first.");
         let shown = el("div").with(note).all(shown.collect::<Vec<_>>());
-        self.section("together", "Side by side", shown);
+        self.section("together", "Side by side", "", shown);
     }
 
     /// Adds what one stage shows. Curves that follow one another stand in one row.
@@ -112,6 +123,8 @@ impl Page {
         if show.pieces.is_empty() {
             return;
         }
+        let titles = show.titles();
+        let headed = titles.len() > 1;
         let mut content = el("div");
         let mut curves: Vec<Element> = Vec::new();
         for piece in &show.pieces {
@@ -122,8 +135,8 @@ impl Page {
                     curves.extend(taken);
                     continue;
                 }
-                Piece::Table { title, columns, rows } => self.room.take(table::table(title, columns, rows)),
-                Piece::Gallery(shown) => Some(gallery::gallery(shown, groups, pictures, &mut self.room)),
+                Piece::Table { title, columns, rows } => self.room.take(table::table(title, headed, columns, rows)),
+                Piece::Gallery(shown) => Some(gallery::gallery(shown, headed, groups, pictures, &mut self.room)),
             };
             self.pieces_left_out += usize::from(drawn.is_none());
             content = content.all(row(&mut curves)).all(drawn);
@@ -133,7 +146,7 @@ impl Page {
             content = content
                 .with(el("p").class("note").text("Shown further up: ").text(clipped(&show.repeated.join(", "), 200)));
         }
-        self.section(&anchor_of_show(number), show.stage, content);
+        self.section(&anchor_of_show(number), &sentence(&titles.join(", ")), show.stage, content);
     }
 }
 
@@ -146,6 +159,12 @@ fn row(curves: &mut Vec<Element>) -> Option<Element> {
 fn anchors<'a>(gathered: &Gathered<'a>) -> BTreeMap<&'a str, String> {
     let shows = gathered.stages.iter().enumerate().filter(|(_, show)| !show.pieces.is_empty());
     shows.map(|(number, show)| (show.stage, anchor_of_show(number))).collect()
+}
+
+/// Returns a text with its first letter large.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn anchor_of_show(number: usize) -> String {

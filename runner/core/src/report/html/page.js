@@ -30,7 +30,7 @@ function turnPages(gallery) {
     button.addEventListener("click", () => {
       first += by * size;
       show();
-      gallery.querySelector("h4").scrollIntoView({ block: "nearest" });
+      gallery.scrollIntoView({ block: "nearest" });
     });
     return button;
   };

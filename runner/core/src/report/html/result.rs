@@ -24,7 +24,7 @@ pub(super) fn comparison(compared: &Comparison<'_>) -> Element {
         .with(column("change").class("number"))
         .all(compared.beside.iter().map(|name| column(name).class("number")));
     let rows = compared.rows.iter().take(ROWS_MAX).map(row);
-    let table = el("table").with(el("thead").with(head)).with(el("tbody").all(rows));
+    let table = el("table").class("compared").with(el("thead").with(head)).with(el("tbody").all(rows));
     shown.with(
         el("div")
             .class("scroll")

@@ -9,8 +9,8 @@ const ROWS_MAX: usize = 200;
 const COLUMNS_MAX: usize = 20;
 const TEXT_CHARS_MAX: usize = 200;
 
-/// Shows a table; rows beyond the limit are counted.
-pub(super) fn table(title: &str, columns: &[String], rows: &[Vec<Cell>]) -> Element {
+/// Shows a table, under its own heading if it has not the section's; rows beyond the limit are counted.
+pub(super) fn table(title: &str, headed: bool, columns: &[String], rows: &[Vec<Cell>]) -> Element {
     let head = columns.iter().take(COLUMNS_MAX).enumerate().map(|(place, name)| {
         let numbers = rows.iter().any(|row| matches!(row.get(place), Some(Cell::Number(_))));
         el("th").attr("scope", "col").class(if numbers { "number" } else { "text" }).text(clipped(name, TEXT_CHARS_MAX))
@@ -23,7 +23,7 @@ pub(super) fn table(title: &str, columns: &[String], rows: &[Vec<Cell>]) -> Elem
     let table = el("table").with(el("thead").with(el("tr").all(head))).with(el("tbody").all(body));
     let title = clipped(title, TEXT_CHARS_MAX);
     let scroll = el("div").class("scroll").attr("tabindex", "0").attr("role", "region").attr("aria-label", &title);
-    let section = el("section").class("widget").with(el("h4").text(&title)).with(scroll.with(table));
+    let section = el("section").class("widget").all(headed.then(|| el("h4").text(&title))).with(scroll.with(table));
     match rows.len().saturating_sub(ROWS_MAX) {
         0 => section,
         more => section.with(el("p").class("note").text(counted(more as u64, "further row")).text(" left out.")),
