@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::artifact::FileSet;
-use crate::cache::kept::Artifact;
+use crate::cache::kept::{Artifact, UnitRef};
 use crate::cache::store::{Store, StoreError};
 use crate::digest::Digest;
 use crate::report::model::ReportModel;
@@ -29,10 +30,23 @@ pub struct LastRun {
 
 /// What an output holds.
 pub enum Content<'s> {
-    /// Rows, unit by unit.
-    Units(Box<dyn Iterator<Item = Result<ReportUnit, StoreError>> + 's>),
+    /// Rows.
+    Units(KeptUnits<'s>),
     /// The text of a file.
     Text(String),
+}
+
+/// The units of an output.
+pub struct KeptUnits<'s> {
+    store: &'s Store,
+    units: Arc<Vec<UnitRef>>,
+}
+
+impl KeptUnits<'_> {
+    /// Reads their rows back, unit by unit.
+    pub fn iter(&self) -> impl Iterator<Item = Result<ReportUnit, StoreError>> {
+        collect::in_order(self.store, &self.units)
+    }
 }
 
 impl LastRun {
@@ -86,10 +100,7 @@ impl LastRun {
             return Err(unknown(&format!("`{id}` has no output `{name}`"), name, names));
         };
         match (collect::listing(&self.store, &found.listing)?, file) {
-            (Artifact::Rows(units), None) => Ok(Content::Units(Box::new((0..units.len()).map(move |index| {
-                let unit = &units[index];
-                Ok(ReportUnit { id: unit.id.clone(), step: unit.step, rows: self.store.rows(&unit.rows)? })
-            })))),
+            (Artifact::Rows(units), None) => Ok(Content::Units(KeptUnits { store: &self.store, units })),
             (Artifact::Rows(_), Some(_)) => {
                 Err(RunError::Unknown(format!("`{id}.{}` is records, and holds no files", found.name)))
             }

@@ -98,7 +98,7 @@ impl Session {
         &self.folder
     }
 
-    /// Runs the workflow. Blocks until it is done, failed or stopped; SIGINT and SIGTERM ask it to stop.
+    /// Runs the workflow. Blocks until it is done, failed or stopped; SIGINT, SIGTERM and SIGHUP ask it to stop.
     pub fn run(&self, options: &RunOptions, reporter: &Arc<dyn Reporter>, stop: &Stop) -> Result<Finished, RunError> {
         let began = Instant::now();
         let digest = run_digest(&self.workflow, &self.prepared, options.limit);
@@ -106,6 +106,7 @@ impl Session {
             reporter.hear(&Event::NothingToDo(&finished.record));
             return Ok(finished);
         }
+        self.store.work()?;
         let publisher = Arc::new(Publisher::open(&self.folder)?);
         publisher.forget_set_aside();
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -187,10 +188,7 @@ impl Session {
     }
 
     fn html(&self, model: &ReportModel) -> String {
-        html::html(model, &|digest| match self.store.blob(&digest) {
-            Ok(Some(bytes)) => Some(bytes),
-            _ => self.files.source(&digest).ok().flatten(),
-        })
+        html::html(model, &|digest| self.files.content(&digest).ok())
     }
 
     fn context(&self, options: &RunOptions, on_miss: OnMiss, reporter: Arc<dyn Reporter>, stop: Stop) -> Arc<Context> {

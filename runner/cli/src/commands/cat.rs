@@ -19,7 +19,7 @@ pub(super) fn run(desk: &Desk, args: &WorkflowArgs, output: &str, with_id: bool)
     };
     // Only in a loop's body rows belong to a step.
     let in_loop = output.split('.').next().is_some_and(|id| id.contains('/'));
-    for unit in units {
+    for unit in units.iter() {
         let unit = unit.map_err(|error| fail(&error.into()))?;
         let text: String = match with_id {
             true => unit.rows.iter().map(|row| joinable(&unit, in_loop, row)).collect(),

@@ -109,7 +109,7 @@ impl UserFiles {
     }
 
     /// Returns content by digest from the file it was digested from, if there is one.
-    pub fn source(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StageError> {
+    fn source(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StageError> {
         let Some(path) = self.state().sources.get(digest).cloned() else { return Ok(None) };
         let bytes = std::fs::read(&path).map_err(|error| unreadable(&path, error))?;
         if Digest::of(&bytes) == *digest { Ok(Some(bytes)) } else { Err(changed(&path)) }

@@ -3,6 +3,7 @@
 //! against a digest, and what fails the check is removed: a miss with a warning, never a wrong hit.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -20,6 +21,10 @@ use crate::stage::StageError;
 
 /// The name of the store's folder in a repository.
 pub const STORE_FOLDER: &str = ".sentinel";
+
+/// What lies in the store's folder, below that of the version.
+const INDEX: &str = "index.db";
+const BLOBS: &str = "blobs";
 
 /// Units whose rows are read in one look.
 const UNITS_A_LOOK: usize = 256;
@@ -43,7 +48,13 @@ pub enum StoreError {
         /// What could not be made, written or read.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// Nothing can be kept there.
+    #[error("the store `{path}` may only be read; `--store` names another")]
+    ReadOnly {
+        /// The store.
+        path: PathBuf,
     },
     /// Its disk is full.
     #[error("no space is left for the store `{path}`; what was kept stays kept")]
@@ -80,6 +91,19 @@ impl From<StoreError> for StageError {
     }
 }
 
+impl StoreError {
+    /// Whether the store is whole, and only may not be written.
+    fn is_forbidden(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+            }
+            Self::Index { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly),
+            _ => false,
+        }
+    }
+}
+
 /// A result of the store.
 pub(crate) type Kept<T> = Result<T, StoreError>;
 
@@ -88,44 +112,64 @@ pub struct Store {
     pub(super) folder: PathBuf,
     index: Mutex<Connection>,
     pub(super) blobs: Blobs,
-    pub(crate) work: ProcessFolder,
+    /// `None` in a store that may only be read.
+    work: Option<ProcessFolder>,
     pub(super) platform: i64,
     fingerprints: Mutex<BTreeMap<Digest, i64>>,
     warnings: Mutex<Vec<String>>,
 }
 
 impl Store {
-    /// Opens the store in `folder`, making it if it is not there.
+    /// Opens the store in `folder`, making it if it is not there; if it is there and may not be written, for reading.
     pub fn open(folder: &Path) -> Kept<Self> {
         if let Some(kind) = place::network(folder) {
             return Err(StoreError::Network { path: folder.to_owned(), kind });
         }
+        match Self::open_to_write(folder) {
+            Err(error) if error.is_forbidden() && folder.join(versioned(INDEX)).is_file() => Self::open_to_read(folder),
+            opened => opened,
+        }
+    }
+
+    /// Opens a store that is there for reading.
+    fn open_to_read(folder: &Path) -> Kept<Self> {
+        let index = tables::open_to_read(&folder.join(versioned(INDEX))).map_err(|error| of_sqlite(folder, error))?;
+        Ok(Self::with(folder, index, None))
+    }
+
+    fn open_to_write(folder: &Path) -> Kept<Self> {
         let io = |source| StoreError::Io { path: folder.to_owned(), source };
-        let versioned = folder.join(format!("v{KEY_SCHEMA}"));
-        std::fs::create_dir_all(&versioned).map_err(io)?;
+        std::fs::create_dir_all(folder.join(versioned(BLOBS))).map_err(io)?;
         // Neither version control nor backups should follow a cache.
         std::fs::write(folder.join(".gitignore"), "*\n").map_err(io)?;
         let tag = "Signature: 8a477f597d28d172789f06886806bc55\n";
         std::fs::write(folder.join("CACHEDIR.TAG"), tag).map_err(io)?;
-        let work = ProcessFolder::make(&versioned.join("tmp")).map_err(io)?;
-        let index = tables::open(&versioned.join("index.db")).map_err(|error| of_sqlite(folder, error))?;
-        let blobs = versioned.join("blobs");
-        std::fs::create_dir_all(&blobs).map_err(io)?;
-        let mut store = Self {
-            folder: folder.to_owned(),
-            index: Mutex::new(index),
-            blobs: Blobs::at(blobs),
-            work,
-            platform: 0,
-            fingerprints: Mutex::default(),
-            warnings: Mutex::default(),
-        };
+        let work = ProcessFolder::make(&folder.join(versioned("tmp"))).map_err(io)?;
+        let index = tables::open(&folder.join(versioned(INDEX))).map_err(|error| of_sqlite(folder, error))?;
+        let mut store = Self::with(folder, index, Some(work));
         store.platform = store.write(|write| {
             let name = place::platform();
             write.execute("INSERT OR IGNORE INTO platforms (name) VALUES (?1)", [&name])?;
             write.query_row("SELECT id FROM platforms WHERE name = ?1", [&name], |row| row.get(0))
         })?;
         Ok(store)
+    }
+
+    fn with(folder: &Path, index: Connection, work: Option<ProcessFolder>) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            index: Mutex::new(index),
+            blobs: Blobs::at(folder.join(versioned(BLOBS))),
+            work,
+            platform: 0,
+            fingerprints: Mutex::default(),
+            warnings: Mutex::default(),
+        }
+    }
+
+    /// Returns this process's own folder in the store; an error, if the store may only be read.
+    pub(crate) fn work(&self) -> Kept<&ProcessFolder> {
+        self.work.as_ref().ok_or_else(|| StoreError::ReadOnly { path: self.folder.clone() })
     }
 
     /// Returns where it lies.
@@ -139,7 +183,7 @@ impl Store {
     }
 
     pub(crate) fn path(&self, below: &str) -> PathBuf {
-        self.folder.join(format!("v{KEY_SCHEMA}")).join(below)
+        self.folder.join(versioned(below))
     }
 
     fn index(&self) -> MutexGuard<'_, Connection> {
@@ -159,6 +203,7 @@ impl Store {
     }
 
     pub(super) fn write<T>(&self, write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Kept<T> {
+        self.work()?;
         let mut index = self.index();
         let inner = || {
             let transaction = index.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -291,6 +336,10 @@ impl Store {
     }
 }
 
+fn versioned(below: &str) -> String {
+    format!("v{KEY_SCHEMA}/{below}")
+}
+
 /// Joins the parts of a unit's rows.
 fn joined(mut parts: impl Iterator<Item = Kept<Arc<Rows>>>) -> Kept<Arc<Rows>> {
     let Some(first) = parts.next().transpose()? else { return Ok(Arc::default()) };
@@ -339,5 +388,25 @@ fn of_sqlite(folder: &Path, source: rusqlite::Error) -> StoreError {
         Some(DiskFull) => StoreError::Full { path },
         Some(DatabaseCorrupt | NotADatabase) => StoreError::Broken { path, source },
         _ => StoreError::Index { path, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_may_only_be_read_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a store? 100 %#1");
+        let digest = Store::open(&folder).unwrap().put_blob(b"content").unwrap();
+        let store = Store::open_to_read(&folder).unwrap();
+        assert_eq!(store.blob(&digest).unwrap().unwrap(), b"content");
+        assert!(store.runs(None, 1).unwrap().is_empty());
+        assert!(matches!(store.put_blob(b"more"), Err(StoreError::ReadOnly { .. })));
+        assert!(matches!(store.distrust_runs(), Err(StoreError::ReadOnly { .. })));
+        let forbidden =
+            |kind: io::ErrorKind| StoreError::Io { path: folder.clone(), source: kind.into() }.is_forbidden();
+        assert!(forbidden(io::ErrorKind::ReadOnlyFilesystem) && !forbidden(io::ErrorKind::NotFound));
     }
 }

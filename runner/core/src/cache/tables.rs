@@ -34,6 +34,17 @@ CREATE INDEX IF NOT EXISTS runs_by_workflow ON runs (workflow, id);
 CREATE INDEX IF NOT EXISTS runs_by_digest ON runs (digest, id);
 ";
 
+/// Opens the index where nothing may be written, not even the file by which readers and writers lock each other out. Where a
+/// write-ahead file is, that file is there too; where none is, nobody writes.
+pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if path.with_extension("db-wal").exists() {
+        return Connection::open_with_flags(path, flags);
+    }
+    let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags | OpenFlags::SQLITE_OPEN_URI)
+}
+
 /// Opens the index, making it if it is not there.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

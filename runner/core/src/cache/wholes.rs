@@ -88,12 +88,12 @@ impl Store {
 
     /// Keeps content.
     pub(crate) fn put_blob(&self, bytes: &[u8]) -> Kept<Digest> {
-        self.blobs.put(bytes, &self.work).map_err(|source| self.of_io(source))
+        self.blobs.put(bytes, self.work()?).map_err(|source| self.of_io(source))
     }
 
     /// Keeps a file's content.
     pub(crate) fn put_file(&self, path: &Path) -> Kept<(Digest, u64)> {
-        self.blobs.put_file(path, &self.work).map_err(|source| self.of_io(source))
+        self.blobs.put_file(path, self.work()?).map_err(|source| self.of_io(source))
     }
 
     /// Returns content by digest. What kept it, and is no longer whole without it, becomes a miss.

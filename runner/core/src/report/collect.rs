@@ -45,6 +45,15 @@ pub(crate) fn listing(store: &Store, digest: &Digest) -> Result<Artifact, StoreE
     Artifact::decode(&store.blob(digest)?.ok_or_else(lost)?).ok_or_else(lost)
 }
 
+/// Reads the rows of units back, many in one look.
+pub(crate) fn in_order<'s>(
+    store: &'s Store,
+    units: &'s [UnitRef],
+) -> impl Iterator<Item = Result<ReportUnit, StoreError>> + 's {
+    let rows = store.rows_in_order(units);
+    units.iter().zip(rows).map(|(unit, rows)| Ok(ReportUnit { id: unit.id.clone(), step: unit.step, rows: rows? }))
+}
+
 /// Draws every edge, bodies included.
 fn edges(workflow: &Workflow) -> Vec<Edge> {
     let mut edges = Vec::new();
@@ -97,11 +106,7 @@ impl Io<'_> {
 impl ReportIo for Io<'_> {
     fn rows(&self, slot: &str) -> Result<Vec<ReportUnit>, StageError> {
         match self.artifact(slot)? {
-            Some(Artifact::Rows(units)) => {
-                let rows = self.store.rows_in_order(&units);
-                let unit = |unit: &UnitRef, rows| ReportUnit { id: unit.id.clone(), step: unit.step, rows };
-                units.iter().zip(rows).map(|(of, rows)| Ok(unit(of, rows?))).collect()
-            }
+            Some(Artifact::Rows(units)) => Ok(in_order(self.store, &units).collect::<Result<_, _>>()?),
             Some(Artifact::Files(_)) => Err(StageError::Bug(format!("slot `{slot}` holds files"))),
             None => Ok(Vec::new()),
         }

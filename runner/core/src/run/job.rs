@@ -157,7 +157,7 @@ impl Job for StageJob<'_> {
         if let Some(path) = made.get(&digest) {
             return Ok(path.clone());
         }
-        let folder = self.context.store.work.fresh();
+        let folder = self.context.store.work()?.fresh();
         for (name, file) in &files.files {
             let place = folder.join(name);
             let parent = place.parent().unwrap_or(&folder);
@@ -193,7 +193,7 @@ impl Job for StageJob<'_> {
     }
 
     fn scratch_dir(&self) -> Result<PathBuf, StageError> {
-        let path = self.context.store.work.fresh();
+        let path = self.context.store.work()?.fresh();
         std::fs::create_dir_all(&path).map_err(|error| broken(&path, error))?;
         self.scratch.lock().expect("no holder of the lock panics").push(path.clone());
         Ok(path)

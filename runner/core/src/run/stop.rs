@@ -32,15 +32,25 @@ impl Stop {
         let _ = asked.wait_for(|so_far| *so_far >= times).await;
     }
 
-    /// Asks whenever the process is sent SIGINT or SIGTERM, while the returned task lives.
+    /// Asks whenever the process is sent SIGINT or SIGTERM, or its terminal is closed, while the returned task lives.
     pub(crate) async fn on_signals(self) -> std::io::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup())).transpose()?;
         loop {
             tokio::select! {
                 _ = interrupt.recv() => self.ask(),
                 _ = terminate.recv() => self.ask(),
+                Some(()) = async { hangup.as_mut()?.recv().await }, if hangup.is_some() => self.ask(),
             }
         }
     }
+}
+
+/// Whether this process was started to outlive its terminal, as by `nohup`; what Linux says of it, and nothing elsewhere.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // The lowest bit is the first signal, SIGHUP.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }

@@ -19,7 +19,7 @@ fn last(project: &Project, workflow: &str) -> Result<LastRun, String> {
 
 fn read(last: &LastRun, output: &str) -> Result<Vec<Arc<Rows>>, String> {
     match last.content(output).map_err(|error| error.to_string())? {
-        Content::Units(units) => Ok(units.map(|unit| unit.unwrap().rows).collect()),
+        Content::Units(units) => Ok(units.iter().map(|unit| unit.unwrap().rows).collect()),
         Content::Text(text) => Err(text),
     }
 }
@@ -58,7 +58,7 @@ fn rows_of_a_body_come_step_by_step() {
     let units = read(&last, "growth/words").unwrap();
     let Content::Units(told) = last.content("growth/words").unwrap() else { panic!("rows were expected") };
     let told: Vec<(String, u32)> =
-        told.map(|unit| unit.unwrap()).map(|unit| (unit.id.to_string(), unit.step)).collect();
+        told.iter().map(|unit| unit.unwrap()).map(|unit| (unit.id.to_string(), unit.step)).collect();
     let simulated: Vec<_> = expected.words.iter().map(|(id, step, _)| (id.clone(), *step)).collect();
     assert_eq!(told, simulated);
     let simulated: Vec<String> = expected.words.iter().map(|(_, _, words)| lines(words)).collect();
