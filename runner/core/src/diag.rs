@@ -235,6 +235,17 @@ pub fn did_you_mean<'a>(written: &str, names: impl IntoIterator<Item = &'a str>)
     nearest(written, names).map(|name| format!("did you mean `{name}`?"))
 }
 
+/// Returns "did you mean `…`?", or if no name is near enough all there are, after words like "there are".
+pub fn advice<'a>(written: &str, offer: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
+    did_you_mean(written, names.clone()).unwrap_or_else(|| format!("{offer} {}", listed(names)))
+}
+
+/// Returns names in backticks, for a message.
+pub(crate) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
 /// Returns the nearest of some names, if a third of its letters or fewer are different.
 pub fn nearest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const NAME_CHARS_MAX: usize = 64;

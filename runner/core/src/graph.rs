@@ -11,7 +11,7 @@ mod typing;
 use std::collections::BTreeMap;
 
 use order::{Scope, in_order};
-use typing::{Giver, Ports, Typing};
+use typing::{Giver, Givers, Typing};
 
 use crate::diag::nearest;
 use crate::workflow::nodes::{Draft, DraftLoop, DraftWork, Named, Reference};
@@ -31,26 +31,28 @@ pub(crate) fn check(drafts: Vec<Draft>, registry: &Registry<'_>, sink: &mut Sink
     let scope = outer_scope(&drafts, &names, sink);
     let order = in_order(&scope, sink);
     let mut drafts: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
-    let mut typing = Typing { registry, sink, outer: Ports::new(), names: &names };
+    let mut typing = Typing { registry, sink, outer: Givers::new(), names: &names };
     let mut checked = Checked { nodes: Vec::new(), skipped: Vec::new() };
     for index in order {
         let Some(draft) = drafts[index].take() else { continue };
         let (id, at) = (draft.id.value.clone(), draft.id.at);
         let because = because(&draft, &checked.skipped, &|node| typing.first_output(node, None));
-        let (node, body_skipped) = match draft.work {
-            DraftWork::Stage { stage, needs } => {
-                (typing.stage(draft.id, draft.common, stage, &needs, None), Vec::new())
+        let (node, offers, body_skipped) = match draft.work {
+            DraftWork::Stage(native) => {
+                let (node, offers) = typing.stage(draft.id, draft.common, native, &draft.needs, None);
+                (node, offers, Vec::new())
             }
             DraftWork::Loop(inner) => {
+                // A loop has needs of its own only by mistake, which has been reported; they are followed all the same.
+                references(&draft.needs).for_each(|reference| drop(typing.flow(reference, None)));
                 let order = in_order(&body_scope(&inner), typing.sink);
                 let outer_skipped = std::mem::take(&mut checked.skipped);
                 let typed = typing.looped(&draft.id, draft.common, inner, &order, &outer_skipped);
                 checked.skipped = outer_skipped;
                 typed
             }
-            DraftWork::Broken => (None, Vec::new()),
         };
-        typing.outer.insert(id.clone(), Giver { at, ports: node.as_ref().map(|node| node.outputs.clone()) });
+        typing.outer.insert(id.clone(), Giver { at, offers });
         let because = because
             .or_else(|| body_skipped.iter().find(|skipped| skipped.id == id).map(|skipped| skipped.because.clone()));
         match because {
@@ -86,13 +88,12 @@ fn because(draft: &Draft, skipped: &[Skipped], first_output: &dyn Fn(&str) -> Op
         let output = reference.output.clone().or_else(|| first_output(&reference.node));
         typing::is_skipped(skipped, &reference.node, output.as_deref())
     };
-    let needed: Vec<&Reference> = match &draft.work {
-        DraftWork::Stage { needs, .. } => references(needs).collect(),
-        DraftWork::Loop(inner) => inner.over.iter().collect(),
-        DraftWork::Broken => Vec::new(),
+    let over = match &draft.work {
+        DraftWork::Stage(_) => None,
+        DraftWork::Loop(inner) => inner.over.as_ref(),
     };
-    needed
-        .into_iter()
+    references(&draft.needs)
+        .chain(over)
         .find(|reference| hangs(reference))
         .map(|reference| format!("it needs `{}`, which is skipped", reference.node))
 }
@@ -169,34 +170,20 @@ fn outer_scope(drafts: &[Draft], names: &Names, sink: &mut Sink) -> Scope {
                 names.unknown(reference, &names.outer, sink);
             }
         };
-        match &draft.work {
-            DraftWork::Stage { needs, .. } => references(needs).for_each(|reference| link(reference, sink)),
-            DraftWork::Loop(inner) => {
-                inner.over.iter().for_each(|over| link(over, sink));
-                let body: Vec<String> = inner.body.iter().map(|stage| stage.id.value.clone()).collect();
-                for reference in body_references(inner).filter(|reference| !body.contains(&reference.node)) {
-                    let state = reference.node == "loop" && reference.output.as_deref() == Some("state");
-                    if !state && !scope.link(&reference.node, index, reference.at) {
-                        let seen: Vec<String> = body.iter().chain(&names.outer).cloned().collect();
-                        names.unknown(reference, &seen, sink);
-                    }
-                }
+        references(&draft.needs).for_each(|reference| link(reference, sink));
+        let DraftWork::Loop(inner) = &draft.work else { continue };
+        inner.over.iter().for_each(|over| link(over, sink));
+        let body: Vec<String> = inner.body.iter().map(|stage| stage.id.value.clone()).collect();
+        let needed = inner.body.iter().flat_map(|stage| references(&stage.needs));
+        for reference in needed.filter(|reference| !body.contains(&reference.node)) {
+            let state = reference.node == "loop" && reference.output.as_deref() == Some("state");
+            if !state && !scope.link(&reference.node, index, reference.at) {
+                let seen: Vec<String> = body.iter().chain(&names.outer).cloned().collect();
+                names.unknown(reference, &seen, sink);
             }
-            DraftWork::Broken => {}
         }
     }
     scope
-}
-
-fn body_references(inner: &DraftLoop) -> impl Iterator<Item = &Reference> {
-    inner
-        .body
-        .iter()
-        .flat_map(|stage| match &stage.work {
-            DraftWork::Stage { needs, .. } => needs.as_slice(),
-            DraftWork::Loop(_) | DraftWork::Broken => &[],
-        })
-        .filter_map(|(_, reference)| reference.as_ref())
 }
 
 fn references(named: &[Named]) -> impl Iterator<Item = &Reference> {
@@ -207,10 +194,8 @@ fn references(named: &[Named]) -> impl Iterator<Item = &Reference> {
 fn body_scope(inner: &DraftLoop) -> Scope {
     let mut scope = Scope::new(inner.body.iter().map(|stage| (stage.id.value.clone(), stage.id.at)));
     for (index, stage) in inner.body.iter().enumerate() {
-        if let DraftWork::Stage { needs, .. } = &stage.work {
-            for reference in references(needs) {
-                scope.link(&reference.node, index, reference.at);
-            }
+        for reference in references(&stage.needs) {
+            scope.link(&reference.node, index, reference.at);
         }
     }
     scope

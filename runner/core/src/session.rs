@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::cache::files::UserFiles;
 use crate::cache::kept::{Artifact, encode_trace};
 use crate::cache::store::{STORE_FOLDER, Store, StoreError};
+use crate::diag::advice;
 use crate::digest::Digest;
 use crate::last;
 use crate::plan::Plan;
@@ -340,7 +341,5 @@ pub(crate) fn maker(from: &Origin, id: &str) -> (String, String) {
 /// Says that a name is not known, with the nearest that is.
 pub(crate) fn unknown<'n>(story: &str, name: &str, names: impl Iterator<Item = &'n str>) -> RunError {
     let names: Vec<&str> = names.collect();
-    let advice = crate::diag::did_you_mean(name, names.iter().copied());
-    let advice = advice.unwrap_or_else(|| format!("there are {}", names.join(", ")));
-    RunError::Unknown(format!("{story}; {advice}"))
+    RunError::Unknown(format!("{story}; {}", advice(name, "there are", names.into_iter())))
 }

@@ -27,6 +27,40 @@ pub trait StageKind: Sync + Send {
     fn schema(&self) -> schemars::Schema;
     /// Parses a `with:` block that already satisfies the schema; names are resolved to assets, paths are absolute.
     fn parse(&self, with: Value, assets: &Assets) -> Result<Box<dyn Stage>, Vec<ConfigError>>;
+    /// Returns every shape a stage with this block may have, where something in the block is wrong and left out: what is absent may
+    /// be what was meant. The stage's edges are checked against these; none says nothing.
+    fn shapes(&self, _with: &Value) -> Vec<Shape> {
+        Vec::new()
+    }
+}
+
+/// A stage as its edges see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    /// As [`Stage::inputs`].
+    pub inputs: Vec<Slot>,
+    /// As [`Stage::outputs`].
+    pub outputs: Vec<Slot>,
+    /// Whether it works on everything at once.
+    pub is_whole: bool,
+}
+
+impl Shape {
+    /// Returns the shape of a stage.
+    pub fn of(stage: &dyn Stage) -> Self {
+        let is_whole = matches!(stage.work(), Work::Whole(_));
+        Self { inputs: stage.inputs(), outputs: stage.outputs(), is_whole }
+    }
+
+    /// Returns the shape of a stage that works unit by unit.
+    pub fn units(inputs: impl Into<Vec<Slot>>, outputs: impl Into<Vec<Slot>>) -> Self {
+        Self { inputs: inputs.into(), outputs: outputs.into(), is_whole: false }
+    }
+
+    /// Returns the shape of a stage that works on everything at once.
+    pub fn whole(inputs: impl Into<Vec<Slot>>, outputs: impl Into<Vec<Slot>>) -> Self {
+        Self { is_whole: true, ..Self::units(inputs, outputs) }
+    }
 }
 
 /// Schema extensions the runner understands; see `sentinel_domain::config` for the types that carry them.
@@ -68,7 +102,7 @@ pub struct Asset {
 pub const DROPPED: &str = "dropped";
 
 /// One named, typed end of an edge.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
     /// The name used in `needs:` (inputs) or after the dot (outputs).
     pub name: &'static str,

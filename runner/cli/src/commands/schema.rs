@@ -1,6 +1,6 @@
 //! `schema`: the JSON Schema of a workflow file or of a record.
 
-use sentinel_core::diag::did_you_mean;
+use sentinel_core::diag::advice;
 use sentinel_core::schema;
 
 use super::{Desk, Told};
@@ -22,9 +22,7 @@ pub(super) fn run(desk: &Desk, kind: Option<&str>) -> Told {
             let name = kind.unwrap_or_default();
             printer::say(&format!("error: there is no record kind `{name}`"));
             let rows = registry.kinds.iter().filter(|kind| kind.schema.is_some()).map(|kind| kind.name);
-            let rows: Vec<&str> = rows.collect();
-            let advice = did_you_mean(name, rows.iter().copied());
-            printer::say(&format!("hint: {}", advice.unwrap_or_else(|| format!("there are {}", rows.join(", ")))));
+            printer::say(&format!("hint: {}", advice(name, "there are", rows)));
             Err(Exit::Wrong)
         }
     }

@@ -154,7 +154,7 @@ pub static CODES: &[Code] = &[
     code(
         "E0405",
         "path not allowed",
-        "A workflow reads only below its own root (the nearest folder above it with `.git` or `sentinel.lock`, else its own folder), what the command line names, and `--root` folders; symbolic links do not lead out.",
+        "A workflow reads only below its own root (the nearest folder above it with `.git` or `sentinel.lock`, else the one around a folder `workflows`, else its own), what the command line names, and `--root` folders; symbolic links do not lead out.",
     ),
     code("E0406", "not a plugin", "The file is missing, is no plugin, or its manifest cannot be read."),
     code(

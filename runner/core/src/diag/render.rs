@@ -3,10 +3,11 @@
 
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 
 use super::{Diagnostic, Diagnostics, Label, Severity, Source, Span};
+use crate::report::wording::counted;
 
 /// Renders all diagnostics with underlined source, in order of place, followed by a count.
 pub fn human(diagnostics: &Diagnostics, colour: bool) -> String {
@@ -22,15 +23,17 @@ fn one_human(diagnostic: &Diagnostic, colour: bool) -> String {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let own = snippet(&diagnostic.source).annotation(annotation(
-        AnnotationKind::Primary,
-        &diagnostic.source,
-        &diagnostic.primary,
-    ));
-    let near = diagnostic.related.iter().filter(|label| label.source.is_none());
-    let own = own.annotations(near.map(|label| annotation(AnnotationKind::Context, &diagnostic.source, label)));
-    let mut group =
-        Group::with_title(level.primary_title(diagnostic.message.as_str()).id(diagnostic.code)).element(own);
+    let source = &diagnostic.source;
+    let group = Group::with_title(level.primary_title(diagnostic.message.as_str()).id(diagnostic.code));
+    let mut group = if source.text.is_empty() {
+        // Nothing of it is known, so there is nothing to underline.
+        group.element(Origin::path(source.path.to_string_lossy()))
+    } else {
+        let near = diagnostic.related.iter().filter(|label| label.source.is_none());
+        let near = near.map(|label| annotation(AnnotationKind::Context, source, label));
+        let own = annotation(AnnotationKind::Primary, source, &diagnostic.primary);
+        group.element(snippet(source).annotation(own).annotations(near))
+    };
     for label in &diagnostic.related {
         if let Some(source) = &label.source {
             group = group.element(snippet(source).annotation(annotation(AnnotationKind::Context, source, label)));
@@ -61,7 +64,7 @@ fn first_line(source: &Source, span: Span) -> Range<usize> {
 
 fn count(diagnostics: &Diagnostics) -> String {
     let of = |severity| diagnostics.list.iter().filter(|diagnostic| diagnostic.severity == severity).count();
-    let words = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    let words = |count: usize, word: &str| counted(count as u64, word);
     let mut parts = vec![words(of(Severity::Error) + diagnostics.omitted, "error")];
     if of(Severity::Warning) > 0 {
         parts.push(words(of(Severity::Warning), "warning"));

@@ -1,16 +1,16 @@
 //! A loop, typed: what it runs over and carries must be the same kind, its body works record by record, what it collects exists.
 
-use super::typing::{Body, Flow, Giver, Ports, Typing, is_skipped};
-use crate::artifact::Form;
-use crate::stage::Work;
-use crate::workflow::fields::listed;
-use crate::workflow::nodes::{DraftLoop, DraftWork, Named, Reference};
+use super::typing::{Body, Flow, Giver, Givers, Offer, Typing, is_skipped, ports};
+use crate::artifact::{Form, KindName};
+use crate::diag::listed;
+use crate::workflow::nodes::{DraftLoop, DraftWork, Named, Native, Reference};
 use crate::workflow::yaml::{Place, Spanned};
-use crate::workflow::{Collect, Common, LoopNode, Need, Node, NodeWork, Origin, Port, Skipped, StageNode};
+use crate::workflow::{Collect, Common, LoopNode, Need, Node, NodeWork, Origin, Skipped};
 
 impl Typing<'_, '_> {
-    /// Returns a loop as a node, and what of it is skipped; the loop's own id among those means all of it. The node still offers
-    /// what a skipped stage would give, so that those who need it are checked before they are skipped.
+    /// Returns a loop as a node, every list of outputs it may have, and what of it is skipped; the loop's own id among those means
+    /// all of it. The loop still offers what a skipped stage would give, so that those who need it are checked before they are
+    /// skipped.
     pub(super) fn looped(
         &mut self,
         id: &Spanned<String>,
@@ -18,38 +18,36 @@ impl Typing<'_, '_> {
         inner: DraftLoop,
         order: &[usize],
         outer_skipped: &[Skipped],
-    ) -> (Option<Node>, Vec<Skipped>) {
+    ) -> (Option<Node>, Vec<Vec<Offer>>, Vec<Skipped>) {
         let over = inner.over.as_ref().and_then(|over| Some((self.flow(over, None)?, over)));
         if let Some((flow, reference)) = &over {
             self.check_carried(flow, reference);
         }
         let state = over.as_ref().map(|(flow, reference)| (flow.kind, reference.at));
-        let mut ports = Ports::new();
+        let mut givers = Givers::new();
         let mut nodes: Vec<Node> = Vec::new();
         let mut skipped: Vec<Skipped> = Vec::new();
         let mut drafts: Vec<_> = inner.body.into_iter().map(Some).collect();
         for index in order {
             let Some(draft) = drafts[*index].take() else { continue };
             let all: Vec<Skipped> = skipped.iter().chain(outer_skipped).cloned().collect();
-            let because = super::because(&draft, &all, &|node| self.first_output(node, Some(&ports)));
+            let because = super::because(&draft, &all, &|node| self.first_output(node, Some(&givers)));
             let (stage_id, at) = (draft.id.value.clone(), draft.id.at);
-            let node = match draft.work {
-                DraftWork::Stage { stage, needs } => {
-                    self.check_grain(stage.as_ref(), at);
-                    self.stage(draft.id, draft.common, stage, &needs, Some(&Body { ports: &ports, state }))
-                }
-                DraftWork::Loop(_) | DraftWork::Broken => None,
-            };
-            ports.insert(stage_id.clone(), Giver { at, ports: node.as_ref().map(|node| node.outputs.clone()) });
+            let DraftWork::Stage(native) = draft.work else { continue };
+            self.check_grain(native.as_ref(), at);
+            let body = Body { givers: &givers, state };
+            let (node, offers) = self.stage(draft.id, draft.common, native, &draft.needs, Some(&body));
+            givers.insert(stage_id.clone(), Giver { at, offers });
             match because {
                 Some(because) => skipped.push(Skipped { id: stage_id, because }),
                 None => nodes.extend(node),
             }
         }
-        let view = Body { ports: &ports, state };
+        let view = Body { givers: &givers, state };
         let carry = inner.carry.as_ref().and_then(|carry| self.carry(carry, &view));
-        let (outputs, collect) = self.collect(&inner.collect, &view);
-        let gone = self.gone(id, inner.carry.as_ref(), &inner.collect, &skipped);
+        let collected = inner.collect.as_deref();
+        let (offers, collect) = self.collect(collected.unwrap_or_default(), &view);
+        let gone = self.gone(id, inner.carry.as_ref(), collected.unwrap_or_default(), &skipped);
         let node = (|| {
             let (flow, reference) = over?;
             let mut needs = vec![Need {
@@ -60,11 +58,12 @@ impl Typing<'_, '_> {
                 span: reference.at.span,
             }];
             needs.extend(outside_needs(&nodes));
-            let outputs = outputs?;
+            let outputs = ports(&offers)?;
             let work = NodeWork::Loop(LoopNode { max_steps: inner.max_steps, body: nodes, carry: carry?, collect });
             Some(Node { id: id.value.clone(), span: id.at.span, needs, outputs, common, work })
         })();
-        (node, gone)
+        let is_known = inner.is_alone && collected.is_some();
+        (node, is_known.then_some(offers).into_iter().collect(), gone)
     }
 
     /// Names what of a loop is skipped, as it is seen from outside.
@@ -93,9 +92,10 @@ impl Typing<'_, '_> {
         gone
     }
 
-    fn check_grain(&mut self, stage: Option<&StageNode>, at: Place) {
-        if let Some(stage) = stage.filter(|stage| matches!(stage.stage.work(), Work::Whole(_))) {
-            let message = format!("`{}` works on all records at once and cannot stand in a loop", stage.kind);
+    fn check_grain(&mut self, native: Option<&Native>, at: Place) {
+        let is_whole = |native: &&Native| !native.shapes.is_empty() && native.shapes.iter().all(|shape| shape.is_whole);
+        if let Some(native) = native.filter(is_whole) {
+            let message = format!("`{}` works on all records at once and cannot stand in a loop", native.kind);
             let diagnostic = self.sink.error("E0507", at, message).help("put it before or after the loop");
             self.sink.push(diagnostic);
         }
@@ -118,14 +118,14 @@ impl Typing<'_, '_> {
     }
 
     fn carry(&mut self, reference: &Reference, body: &Body<'_>) -> Option<(String, String)> {
-        if !body.ports.contains_key(&reference.node) {
+        if !body.givers.contains_key(&reference.node) {
             self.not_in_body(reference, body, "carry");
             return None;
         }
         let flow = self.flow(reference, Some(body))?;
         if let Some((over, at)) = body.state.filter(|(over, _)| *over != flow.kind || flow.form != Form::Rows) {
             let message = format!("the loop runs over `{over}`, and this carries `{}`", flow.kind);
-            let offer = self.offer(over, Form::Rows, Some(&Body { ports: body.ports, state: None }));
+            let offer = self.offer(over, Form::Rows, Some(&Body { givers: body.givers, state: None }));
             let diagnostic = self
                 .sink
                 .error("E0508", reference.at, message)
@@ -151,7 +151,7 @@ impl Typing<'_, '_> {
             let diagnostic = self.sink.error("E0510", reference.at, message).help(help);
             return self.sink.push(diagnostic);
         }
-        let seen: Vec<String> = body.ports.keys().cloned().collect();
+        let seen: Vec<String> = body.givers.keys().cloned().collect();
         if self.outer.contains_key(&reference.node) {
             let message =
                 format!("`{}` stands outside the loop, and `{what}` takes what its body makes", reference.node);
@@ -162,37 +162,33 @@ impl Typing<'_, '_> {
         self.names.unknown(reference, &seen, self.sink);
     }
 
-    /// Returns what a loop offers; `None` if some of it is unknown.
-    fn collect(&mut self, collect: &[Named], body: &Body<'_>) -> (Option<Vec<Port>>, Vec<Collect>) {
-        let mut ports: Option<Vec<Port>> = Some(Vec::new());
+    /// Returns what a loop offers, and where that of it which is known comes from.
+    fn collect(&mut self, collect: &[Named], body: &Body<'_>) -> (Vec<Offer>, Vec<Collect>) {
+        let mut offers = Vec::new();
         let mut collected = Vec::new();
         for (name, reference) in collect {
-            let Some(reference) = reference else {
-                ports = None;
-                continue;
-            };
-            let found = match (reference.node.as_str(), reference.output.as_deref()) {
-                ("loop", Some("final")) => body.state.map(|(kind, _)| (kind, Form::Rows, Collect::Final)),
-                (node, _) if body.ports.contains_key(node) => {
-                    self.flow(reference, Some(body)).and_then(|flow| match flow.origin {
-                        Origin::Sibling { node, output } => Some((flow.kind, flow.form, Collect::Output(node, output))),
-                        Origin::Outside { .. } | Origin::LoopState => None,
-                    })
-                }
-                _ => {
-                    self.not_in_body(reference, body, "collect");
-                    None
-                }
-            };
-            match found {
-                None => ports = None,
-                Some((kind, form, entry)) => {
-                    ports.iter_mut().for_each(|ports| ports.push(Port { name: name.value.clone(), kind, form }));
-                    collected.push(entry);
+            let found = reference.as_ref().and_then(|reference| self.collected(reference, body));
+            offers.push(Offer { name: name.value.clone(), what: found.as_ref().map(|(what, _)| *what) });
+            collected.extend(found.map(|(_, from)| from));
+        }
+        (offers, collected)
+    }
+
+    fn collected(&mut self, reference: &Reference, body: &Body<'_>) -> Option<((KindName, Form), Collect)> {
+        match (reference.node.as_str(), reference.output.as_deref()) {
+            ("loop", Some("final")) => body.state.map(|(kind, _)| ((kind, Form::Rows), Collect::Final)),
+            (node, _) if body.givers.contains_key(node) => {
+                let flow = self.flow(reference, Some(body))?;
+                match flow.origin {
+                    Origin::Sibling { node, output } => Some(((flow.kind, flow.form), Collect::Output(node, output))),
+                    Origin::Outside { .. } | Origin::LoopState => None,
                 }
             }
+            _ => {
+                self.not_in_body(reference, body, "collect");
+                None
+            }
         }
-        (ports, collected)
     }
 }
 

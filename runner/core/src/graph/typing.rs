@@ -1,33 +1,39 @@
 //! What flows along every edge, checked at both ends, in topological order; drafts become nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Names;
 use crate::artifact::{Form, KindName};
-use crate::diag::{did_you_mean, nearest};
-use crate::stage::{Slot, SlotKind, Stage};
-use crate::workflow::fields::listed;
-use crate::workflow::nodes::{Named, Reference};
+use crate::diag::{advice, listed, nearest};
+use crate::stage::{Shape, Slot, SlotKind};
+use crate::workflow::nodes::{Named, Native, Reference};
 use crate::workflow::registry::Registry;
 use crate::workflow::yaml::{Place, Sink, Spanned};
-use crate::workflow::{Common, Need, Node, NodeWork, Origin, Port, Skipped, StageNode};
+use crate::workflow::{Common, Need, Node, NodeWork, Origin, Port, Skipped};
 
 /// What a node offers, and where it is defined.
 pub(super) struct Giver {
     pub(super) at: Place,
-    /// `None`: unknown, because something about it is wrong and has been reported.
-    pub(super) ports: Option<Vec<Port>>,
+    /// Every list of outputs it may have: one, unless something about it is wrong; none, where nothing is known.
+    pub(super) offers: Vec<Vec<Offer>>,
+}
+
+/// An output of a node.
+pub(super) struct Offer {
+    pub(super) name: String,
+    /// What flows out; `None`: unknown, because something on the way to it is wrong and has been reported.
+    pub(super) what: Option<(KindName, Form)>,
 }
 
 /// Id → what it offers.
-pub(super) type Ports = BTreeMap<String, Giver>;
+pub(super) type Givers = BTreeMap<String, Giver>;
 
 /// The state of a check.
 pub(super) struct Typing<'a, 's> {
     pub(super) registry: &'a Registry<'a>,
     pub(super) sink: &'s mut Sink,
     /// The outer nodes typed so far.
-    pub(super) outer: Ports,
+    pub(super) outer: Givers,
     pub(super) names: &'a Names,
 }
 
@@ -35,7 +41,7 @@ pub(super) struct Typing<'a, 's> {
 #[derive(Clone, Copy)]
 pub(super) struct Body<'b> {
     /// Its stages typed so far.
-    pub(super) ports: &'b Ports,
+    pub(super) givers: &'b Givers,
     /// What `loop.state` is; `None`: unknown.
     pub(super) state: Option<(KindName, Place)>,
 }
@@ -56,27 +62,30 @@ pub(super) fn is_skipped(skipped: &[Skipped], node: &str, output: Option<&str>) 
 }
 
 impl Typing<'_, '_> {
-    /// Returns a stage as a node; `None` if its ports are unknown.
+    /// Returns a stage as a node, and every list of outputs it may have. No node comes back if something about it is wrong; its
+    /// edges are then checked against every shape it may have.
     pub(super) fn stage(
         &mut self,
         id: Spanned<String>,
         common: Common,
-        stage: Option<StageNode>,
+        native: Option<Native>,
         needs: &[Named],
         body: Option<&Body<'_>>,
-    ) -> Option<Node> {
+    ) -> (Option<Node>, Vec<Vec<Offer>>) {
         let flows: Vec<Option<Flow>> =
             needs.iter().map(|(_, reference)| self.flow(reference.as_ref()?, body)).collect();
-        let stage = stage?;
-        let slots = stage.stage.inputs();
-        let mut connected: BTreeMap<&'static str, (Option<KindName>, Option<Need>)> = BTreeMap::new();
+        let Some(Native { kind, shapes, stage }) = native else { return (None, Vec::new()) };
+        let mut connected = Connected::new();
         for ((name, reference), flow) in needs.iter().zip(flows) {
-            let Some(slot) = slots.iter().find(|slot| slot.name == name.value) else {
-                self.unknown_slot(name, &slots, stage.kind);
+            let slots: Vec<&Slot> = shapes.iter().filter_map(|shape| input(shape, &name.value)).collect();
+            let Some(slot) = slots.first() else {
+                self.unknown_slot(name, &shapes, kind);
                 continue;
             };
             let need = flow.zip(reference.as_ref()).map(|(flow, reference)| {
-                self.check_fit(slot, &flow, reference, stage.kind);
+                if !slots.iter().any(|slot| fits(slot, &flow)) {
+                    self.no_fit(slot, &flow, reference, kind);
+                }
                 Need {
                     slot: slot.name.to_owned(),
                     from: flow.origin,
@@ -85,20 +94,27 @@ impl Typing<'_, '_> {
                     span: reference.at.span,
                 }
             });
-            connected.insert(slot.name, (need.as_ref().map(|need| need.kind), need));
+            connected.insert(slot.name, need);
         }
-        for slot in slots.iter().filter(|slot| !slot.optional && !connected.contains_key(slot.name)) {
-            self.not_connected(&id, slot, stage.kind, body);
+        let is_needed = |slot: &&Slot| {
+            let needs_it = |shape| input(shape, slot.name).is_some_and(|slot| !slot.optional);
+            shapes.iter().all(needs_it) && !connected.contains_key(slot.name)
+        };
+        for slot in shapes.first().into_iter().flat_map(|shape| &shape.inputs).filter(is_needed) {
+            self.not_connected(&id, slot, kind, body);
         }
-        let outputs = outputs(stage.stage.as_ref(), &connected)?;
-        let needs = slots.iter().filter_map(|slot| connected.remove(slot.name)?.1).collect();
-        Some(Node { id: id.value, span: id.at.span, needs, outputs, common, work: NodeWork::Stage(stage) })
+        let offers: Vec<Vec<Offer>> = shapes.iter().map(|shape| offers(shape, &connected)).collect();
+        let node = stage.zip(offers.first().and_then(|offers| ports(offers))).map(|(stage, outputs)| {
+            let needs = stage.stage.inputs().iter().filter_map(|slot| connected.remove(slot.name)?).collect();
+            Node { id: id.value, span: id.at.span, needs, outputs, common, work: NodeWork::Stage(stage) }
+        });
+        (node, offers)
     }
 
     /// Returns the name of a node's first output.
-    pub(super) fn first_output(&self, node: &str, body: Option<&Ports>) -> Option<String> {
-        let giver = body.and_then(|ports| ports.get(node)).or_else(|| self.outer.get(node))?;
-        giver.ports.as_ref()?.first().map(|port| port.name.clone())
+    pub(super) fn first_output(&self, node: &str, body: Option<&Givers>) -> Option<String> {
+        let giver = body.and_then(|givers| givers.get(node)).or_else(|| self.outer.get(node))?;
+        giver.offers.first()?.first().map(|offer| offer.name.clone())
     }
 
     /// Follows a reference; reports outputs that do not exist. References to nodes that do not exist were reported before.
@@ -108,28 +124,30 @@ impl Typing<'_, '_> {
             let state = reference.output.as_deref() == Some("state");
             return state.then_some(Flow { origin: Origin::LoopState, kind, form: Form::Rows, at });
         }
-        let sibling = body.map_or(self.outer.get(&reference.node), |body| body.ports.get(&reference.node));
+        let sibling = body.map_or(self.outer.get(&reference.node), |body| body.givers.get(&reference.node));
         let (giver, is_outside) = match sibling {
             Some(giver) => (giver, false),
             None => (self.outer.get(&reference.node)?, true),
         };
-        let ports = giver.ports.as_ref()?;
-        let port = match &reference.output {
-            Some(output) => ports.iter().find(|port| port.name == *output),
-            None => ports.first(),
-        };
         let at = giver.at;
-        let Some(port) = port else {
-            let names: Vec<String> = ports.iter().map(|port| port.name.clone()).collect();
-            self.unknown_output(reference, at, &names);
+        let mut meant = giver.offers.iter().filter_map(|offers| match &reference.output {
+            Some(output) => offers.iter().find(|offer| offer.name == *output),
+            None => offers.first(),
+        });
+        let Some(offer) = meant.next() else {
+            if !giver.offers.is_empty() {
+                let names: BTreeSet<String> = giver.offers.iter().flatten().map(|offer| offer.name.clone()).collect();
+                self.unknown_output(reference, at, &names);
+            }
             return None;
         };
-        let (node, output) = (reference.node.clone(), port.name.clone());
+        let (kind, form) = offer.what.filter(|_| meant.all(|other| other.what == offer.what))?;
+        let (node, output) = (reference.node.clone(), offer.name.clone());
         let origin = if is_outside { Origin::Outside { node, output } } else { Origin::Sibling { node, output } };
-        Some(Flow { origin, kind: port.kind, form: port.form, at })
+        Some(Flow { origin, kind, form, at })
     }
 
-    fn unknown_output(&mut self, reference: &Reference, defined: Place, names: &[String]) {
+    fn unknown_output(&mut self, reference: &Reference, defined: Place, names: &BTreeSet<String>) {
         let offers = if names.is_empty() {
             "it has none".to_owned()
         } else {
@@ -146,24 +164,20 @@ impl Typing<'_, '_> {
         self.sink.push(diagnostic);
     }
 
-    fn unknown_slot(&mut self, name: &Spanned<String>, slots: &[Slot], kind: &str) {
-        let names = || slots.iter().map(|slot| slot.name);
+    fn unknown_slot(&mut self, name: &Spanned<String>, shapes: &[Shape], kind: &str) {
+        if shapes.is_empty() {
+            return;
+        }
+        let mut names: Vec<&str> = shapes.iter().flat_map(|shape| &shape.inputs).map(|slot| slot.name).collect();
+        let mut known = BTreeSet::new();
+        names.retain(|name| known.insert(*name));
         let message = format!("stage kind `{kind}` has no input `{}`", crate::workflow::yaml::shortened(&name.value));
-        let offers = || if slots.is_empty() { "it has none".to_owned() } else { format!("it has {}", listed(names())) };
-        let help = did_you_mean(&name.value, names()).unwrap_or_else(offers);
+        let help = advice(&name.value, "it takes", names.into_iter());
         let diagnostic = self.sink.error("E0503", name.at, message).help(help);
         self.sink.push(diagnostic);
     }
 
-    fn check_fit(&mut self, slot: &Slot, flow: &Flow, reference: &Reference, kind: &str) {
-        let fits = flow.form == slot.form
-            && match slot.kind {
-                SlotKind::Is(wanted) => flow.kind == wanted,
-                SlotKind::AnyRows | SlotKind::SameAs(_) => true,
-            };
-        if fits {
-            return;
-        }
+    fn no_fit(&mut self, slot: &Slot, flow: &Flow, reference: &Reference, kind: &str) {
         let wanted = match slot.kind {
             SlotKind::Is(wanted) => format!("`{wanted}`"),
             SlotKind::AnyRows | SlotKind::SameAs(_) => "rows of any kind".to_owned(),
@@ -200,33 +214,47 @@ impl Typing<'_, '_> {
     }
 
     /// Names what so far gives a kind.
-    pub(super) fn offer(&self, wanted: &str, form: Form, body: Option<&Body<'_>>) -> Option<String> {
+    pub(super) fn offer(&self, wanted: KindName, form: Form, body: Option<&Body<'_>>) -> Option<String> {
         let state = body.and_then(|body| body.state).filter(|(kind, _)| *kind == wanted && form == Form::Rows);
         let mut givers: Vec<String> = state.map(|_| "loop.state".to_owned()).into_iter().collect();
-        for (id, giver) in body.into_iter().flat_map(|body| body.ports).chain(&self.outer) {
-            for (index, port) in
-                giver.ports.iter().flatten().enumerate().filter(|(_, port)| port.kind == wanted && port.form == form)
-            {
-                givers.push(if index == 0 { id.clone() } else { format!("{id}.{}", port.name) });
+        for (id, giver) in body.into_iter().flat_map(|body| body.givers).chain(&self.outer) {
+            let [offers] = giver.offers.as_slice() else { continue };
+            for (index, offer) in offers.iter().enumerate().filter(|(_, offer)| offer.what == Some((wanted, form))) {
+                givers.push(if index == 0 { id.clone() } else { format!("{id}.{}", offer.name) });
             }
         }
         (!givers.is_empty()).then(|| format!("`{wanted}` come from {}", listed(givers.iter().map(String::as_str))))
     }
 }
 
-/// Returns the outputs of a stage with their kinds; `None` if one depends on an unknown input.
-fn outputs(
-    stage: &dyn Stage,
-    connected: &BTreeMap<&'static str, (Option<KindName>, Option<Need>)>,
-) -> Option<Vec<Port>> {
+/// Input → what is connected to it; `None`: unknown.
+type Connected = BTreeMap<&'static str, Option<Need>>;
+
+fn input<'s>(shape: &'s Shape, name: &str) -> Option<&'s Slot> {
+    shape.inputs.iter().find(|slot| slot.name == name)
+}
+
+fn fits(slot: &Slot, flow: &Flow) -> bool {
+    flow.form == slot.form
+        && match slot.kind {
+            SlotKind::Is(wanted) => flow.kind == wanted,
+            SlotKind::AnyRows | SlotKind::SameAs(_) => true,
+        }
+}
+
+/// Returns what a stage of a shape offers.
+fn offers(shape: &Shape, connected: &Connected) -> Vec<Offer> {
     let kind = |slot: &Slot| match slot.kind {
         SlotKind::Is(kind) => Some(kind),
-        SlotKind::SameAs(input) => connected.get(input)?.0,
+        SlotKind::SameAs(input) => connected.get(input)?.as_ref().map(|need| need.kind),
         SlotKind::AnyRows => None,
     };
-    stage
-        .outputs()
-        .iter()
-        .map(|slot| Some(Port { name: slot.name.to_owned(), kind: kind(slot)?, form: slot.form }))
-        .collect()
+    let offer = |slot: &Slot| Offer { name: slot.name.to_owned(), what: kind(slot).map(|kind| (kind, slot.form)) };
+    shape.outputs.iter().map(offer).collect()
+}
+
+/// Returns what is offered as the outputs of a node; `None` if some of it is unknown.
+pub(super) fn ports(offers: &[Offer]) -> Option<Vec<Port>> {
+    let port = |offer: &Offer| offer.what.map(|(kind, form)| Port { name: offer.name.clone(), kind, form });
+    offers.iter().map(port).collect()
 }

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use super::ResolvedAsset;
 use super::check::{Checked, Checker, Owner};
-use super::fields::{check_id, listed, mapping, word};
+use super::fields::{check_id, mapping, word};
 use super::paths::Roots;
-use super::registry::Registry;
+use super::registry::{AssetKind, Registry};
 use super::yaml::{Node, Place, Sink, Spanned};
-use crate::diag::{did_you_mean, nearest};
+use crate::diag::{advice, listed};
 use crate::stage::{Asset, Assets, mark};
 
 /// The named assets of a workflow.
@@ -26,6 +26,9 @@ pub(super) struct AssetTable {
 
 struct Entry {
     at: Place,
+    section: &'static str,
+    /// `None`: that is wrong, and has been reported.
+    kind: Option<String>,
     /// `None`: something about it is wrong and has been reported.
     usable: Option<Usable>,
 }
@@ -69,8 +72,10 @@ pub(super) fn read(
     let models = models.and_then(|tree| mapping(tree, "`models`", checker.sink)).unwrap_or_default();
     for (name, tree) in models {
         let named = check_id(name, "a model", false, checker.sink);
-        let usable = model(&mut checker, registry, name, tree).filter(|_| named);
-        entries.insert(name.value.clone(), Entry { at: name.at, usable });
+        let kind = model_kind(&mut checker, registry, name, tree);
+        let usable = kind.and_then(|(kind, chosen)| model(&mut checker, kind, chosen, name, tree)).filter(|_| named);
+        let kind = kind.map(|(kind, _)| kind.name.to_owned());
+        entries.insert(name.value.clone(), Entry { at: name.at, section: "models", kind, usable });
     }
     let plugins = plugins.and_then(|tree| mapping(tree, "`plugins`", checker.sink)).unwrap_or_default();
     for (name, tree) in plugins {
@@ -81,18 +86,20 @@ pub(super) fn read(
             checker.sink.push(checker.sink.error("E0407", name.at, message).related(first.at.span, "the model"));
             continue;
         }
-        entries.insert(name.value.clone(), Entry { at: name.at, usable });
+        let kind = usable.as_ref().map(|usable| usable.asset.kind.clone());
+        entries.insert(name.value.clone(), Entry { at: name.at, section: "plugins", kind, usable });
     }
     AssetTable { entries, used: RefCell::default() }
 }
 
-fn model(
+/// Returns what kind a model is of, and where that is said.
+fn model_kind<'r>(
     checker: &mut Checker<'_>,
-    registry: &Registry<'_>,
+    registry: &'r Registry<'_>,
     name: &Spanned<String>,
     tree: &Spanned<Node>,
-) -> Option<Usable> {
-    let entries = mapping(tree, &format!("model `{}`", name.value), checker.sink)?;
+) -> Option<(&'r AssetKind, Place)> {
+    mapping(tree, &format!("model `{}`", name.value), checker.sink)?;
     let Some(kind) = tree.get("kind") else {
         let kinds = listed(registry.assets.iter().map(|kind| kind.name));
         let message = format!("model `{}` needs `kind`", name.value);
@@ -101,16 +108,26 @@ fn model(
     };
     let word = word(kind, "a kind", checker.sink)?;
     let Some(kind) = registry.asset(word.value) else {
-        let names = || registry.assets.iter().map(|kind| kind.name);
-        let help = did_you_mean(word.value, names()).unwrap_or_else(|| format!("there are {}", listed(names())));
+        let help = advice(word.value, "there are", registry.assets.iter().map(|kind| kind.name));
         let message = format!("there is no model kind `{}`", super::yaml::shortened(word.value));
         checker.sink.push(checker.sink.error("E0402", word.at, message).help(help));
         return None;
     };
+    Some((kind, word.at))
+}
+
+fn model(
+    checker: &mut Checker<'_>,
+    kind: &AssetKind,
+    chosen: Place,
+    name: &Spanned<String>,
+    tree: &Spanned<Node>,
+) -> Option<Usable> {
+    let Node::Map(entries) = &tree.value else { return None };
     let own = entries.iter().filter(|(key, _)| key.value != "kind").cloned().collect();
     let own = Spanned { at: tree.at, value: Node::Map(own) };
-    let owner = Owner { text: format!("model kind `{}`", kind.name), chosen: Some(word.at) };
-    let checked = checker.check((kind.schema)().as_value(), Some(&own), name.at, &owner).0?;
+    let owner = Owner { text: format!("model kind `{}`", kind.name), chosen: Some(chosen) };
+    let checked = checker.check((kind.schema)().as_value(), Some(&own), name.at, &owner).0.ok()?;
     Some(Usable { asset: asset(name, kind.name.to_owned(), &checked), checked, config_schema: None })
 }
 
@@ -122,7 +139,7 @@ fn plugin(
 ) -> Option<Usable> {
     mapping(tree, &format!("plugin `{}`", name.value), checker.sink)?;
     let owner = Owner { text: format!("plugin `{}`", name.value), chosen: None };
-    let checked = checker.check(&plugin_schema(), Some(tree), name.at, &owner).0?;
+    let checked = checker.check(&plugin_schema(), Some(tree), name.at, &owner).0.ok()?;
     let path = checked.value.get("path").and_then(Value::as_str)?;
     match registry.plugins.manifest(Path::new(path)) {
         Ok(manifest) => {
@@ -146,17 +163,11 @@ impl AssetTable {
     /// Advice costs time, so it is given on request.
     pub(super) fn named(&self, name: &str, kind: &str, advise: bool) -> Result<(), Option<WrongName>> {
         self.used.borrow_mut().insert(name.to_owned());
-        let of_kind = || {
-            let right = |entry: &Entry| entry.usable.as_ref().is_some_and(|usable| usable.asset.kind == kind);
-            self.entries.iter().filter(move |(_, entry)| right(entry)).map(|(name, _)| name.as_str())
-        };
-        let offer = || match (nearest(name, of_kind().filter(|_| advise)), of_kind().next()) {
-            _ if !advise => None,
-            (Some(near), _) => Some(format!("did you mean `{near}`?")),
-            (None, Some(_)) => Some(format!("there are {}", listed(of_kind()))),
-            (None, None) => None,
-        };
         let section = if kind.starts_with("plugin/") { "plugins" } else { "models" };
+        // What may be of the kind is offered, too: it is mended first, and then it is there.
+        let right = |entry: &Entry| entry.section == section && entry.kind.as_deref().is_none_or(|known| known == kind);
+        let fitting = self.entries.iter().filter(|(_, entry)| advise && right(entry)).map(|(name, _)| name.as_str());
+        let offer = || fitting.clone().next().map(|_| advice(name, "there are", fitting.clone()));
         match self.entries.get(name) {
             None => Err(Some(WrongName {
                 code: "E0403",
@@ -164,13 +175,13 @@ impl AssetTable {
                 help: offer().or_else(|| Some(format!("add a `{kind}` to `{section}`"))),
                 defined: None,
             })),
-            Some(Entry { usable: None, .. }) => Err(None),
-            Some(Entry { usable: Some(usable), at }) if usable.asset.kind != kind => Err(Some(WrongName {
+            Some(Entry { kind: Some(other), at, .. }) if other != kind => Err(Some(WrongName {
                 code: "E0404",
-                message: format!("expected the name of a `{kind}`, but `{name}` is a `{}`", usable.asset.kind),
+                message: format!("expected the name of a `{kind}`, but `{name}` is a `{other}`"),
                 help: offer(),
                 defined: Some(*at),
             })),
+            Some(Entry { usable: None, .. }) => Err(None),
             Some(_) => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 
 use super::expr::is_expression;
 use super::yaml::{Node, Place, Sink, Spanned};
-use crate::diag::did_you_mean;
+use crate::diag::advice;
 
 /// A mapping with fixed keys.
 pub(super) struct Fields<'t> {
@@ -31,8 +31,7 @@ impl<'t> Fields<'t> {
                 sink.push(sink.error("E0208", key.at, message));
             } else if !keys.known.contains(&key.value.as_str()) {
                 let message = format!("unknown key `{}` in {owner}", key.value);
-                let near = did_you_mean(&key.value, keys.known.iter().copied());
-                let advice = near.unwrap_or_else(|| format!("it takes {}", listed(keys.known.iter().copied())));
+                let advice = advice(&key.value, "it takes", keys.known.iter().copied());
                 sink.push(sink.error("E0201", key.at, message).label("unknown key").help(advice));
             }
         }
@@ -128,10 +127,4 @@ pub(super) fn check_id(id: &Spanned<String>, what: &str, underscores: bool, sink
     };
     sink.push(sink.error("E0206", id.at, format!("`{shown}` cannot name {what}")).help(help));
     false
-}
-
-/// Returns names in backticks, for a message.
-pub(crate) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use super::assets::{self, AssetTable};
 use super::check::Checker;
 use super::common::{self, COMMON_KEYS};
-use super::fields::{Fields, Keys, listed, word};
+use super::fields::{Fields, Keys, word};
 use super::nodes::StageReader;
 use super::params::{self, Given, Params};
 use super::paths::{Roots, tidy};
 use super::registry::Registry;
 use super::yaml::{self, FILE_BYTES_MAX, Node, Sink, Spanned};
 use super::{Common, ReportSpec, Skipped, Workflow};
-use crate::diag::{Diagnostic, Diagnostics, Source, Span, did_you_mean};
+use crate::diag::{Diagnostic, Diagnostics, Source, Span, advice};
 use crate::graph;
 
 /// The keys of a workflow.
@@ -251,8 +251,7 @@ fn report(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Vec<Spanned<String>
 fn compare(names: &[Spanned<String>], ids: &[String], skipped: &[Skipped], sink: &mut Sink) {
     for name in names {
         if !ids.contains(&name.value) {
-            let help = did_you_mean(&name.value, ids.iter().map(String::as_str))
-                .unwrap_or_else(|| format!("there are {}", listed(ids.iter().map(String::as_str))));
+            let help = advice(&name.value, "there are", ids.iter().map(String::as_str));
             sink.push(
                 sink.error("E0501", name.at, format!("there is no stage `{}`", yaml::shortened(&name.value)))
                     .help(help),

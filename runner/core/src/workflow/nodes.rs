@@ -1,15 +1,15 @@
 //! `stages:` as drafts: every stage parsed on its own, references still names. [`crate::graph`] ties them together.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::check::{Checker, Owner, place_of};
 use super::common::{self, COMMON_KEYS};
-use super::fields::{Fields, Keys, check_id, listed, mapping, word};
+use super::fields::{Fields, Keys, check_id, mapping, word};
 use super::registry::Registry;
 use super::yaml::{Node, Place, Spanned, shortened};
 use super::{Common, StageNode};
-use crate::diag::did_you_mean;
-use crate::stage::Assets;
+use crate::diag::advice;
+use crate::stage::{Assets, Shape, StageKind};
 
 /// The keys of a stage.
 pub(crate) const STAGE_KEYS: &[&str] = &[
@@ -37,29 +37,36 @@ pub(crate) struct Draft {
     /// `None`: its `if` is false.
     pub(crate) runs: bool,
     pub(crate) common: Common,
+    /// Slot → what it names.
+    pub(crate) needs: Vec<Named>,
     pub(crate) work: DraftWork,
 }
 
 /// What a draft does.
 pub(crate) enum DraftWork {
-    Stage {
-        /// `None`: something about it is wrong and has been reported; its ports are unknown.
-        stage: Option<StageNode>,
-        /// Slot → what it names.
-        needs: Vec<Named>,
-    },
+    /// `None`: of which kind it is, is unknown; reported.
+    Stage(Option<Native>),
     Loop(DraftLoop),
-    /// Neither; reported.
-    Broken,
+}
+
+/// A stage of a known kind.
+pub(crate) struct Native {
+    pub(crate) kind: &'static str,
+    /// Every shape it may have: its own, unless its `with:` is wrong.
+    pub(crate) shapes: Vec<Shape>,
+    /// `None`: something about its `with:` is wrong and has been reported.
+    pub(crate) stage: Option<StageNode>,
 }
 
 /// A loop before its references are followed. `None` stands for what is missing or wrong, and has been reported.
 pub(crate) struct DraftLoop {
+    /// Whether it is a loop for sure: no `kind` stands beside it.
+    pub(crate) is_alone: bool,
     pub(crate) over: Option<Reference>,
     pub(crate) max_steps: u32,
     pub(crate) body: Vec<Draft>,
     pub(crate) carry: Option<Reference>,
-    pub(crate) collect: Vec<Named>,
+    pub(crate) collect: Option<Vec<Named>>,
 }
 
 /// A slot or output and the reference given for it; `None` if that was wrong and has been reported.
@@ -102,29 +109,31 @@ impl StageReader<'_, '_> {
     }
 
     fn stage(&mut self, id: &Spanned<String>, tree: &Spanned<Node>, in_loop: bool) -> Draft {
-        let mut draft = Draft { id: id.clone(), runs: true, common: self.defaults.clone(), work: DraftWork::Broken };
+        let (common, needs, work) = (self.defaults.clone(), Vec::new(), DraftWork::Stage(None));
+        let mut draft = Draft { id: id.clone(), runs: true, common, needs, work };
         let owner = format!("stage `{}`", id.value);
         let keys = Keys { known: STAGE_KEYS, not_yet: &["matrix", "tests", "secret"] };
         let Some(fields) = Fields::of(tree, &owner, &keys, self.checker.sink) else { return draft };
         draft.runs = self.condition(&fields);
         draft.common = common::read(&fields, &self.defaults, &mut self.checker);
-        draft.work = match (fields.key_place("kind"), fields.key_place("loop")) {
-            (Some(_), None) => self.native(&fields, &owner),
-            (None, Some(at)) if in_loop => {
-                self.error("E0509", at, "a loop cannot stand in a loop".to_owned());
-                DraftWork::Broken
+        let (kind, looped) = (fields.key_place("kind"), fields.key_place("loop"));
+        let needs = fields.get("needs").filter(|_| kind.is_some() || looped.is_none());
+        let needs = needs.map(|tree| self.references(tree, "`needs`"));
+        let are_read = !matches!(needs, Some(None));
+        draft.needs = needs.flatten().unwrap_or_default();
+        match (kind, looped) {
+            (Some(_), Some(at)) => self.error("E0210", at, format!("{owner} has both `kind` and `loop`")),
+            (None, None) => self.error("E0210", id.at, format!("{owner} has neither `kind` nor `loop`")),
+            (None, Some(at)) if in_loop => self.error("E0509", at, "a loop cannot stand in a loop".to_owned()),
+            _ => {}
+        }
+        draft.work = match (kind, looped) {
+            (Some(_), None) => DraftWork::Stage(self.native(&fields, &owner, are_read)),
+            (_, Some(_)) if !in_loop => {
+                let inner = self.looped(&fields, &owner, kind.is_none());
+                inner.map_or(DraftWork::Stage(None), DraftWork::Loop)
             }
-            (None, Some(_)) => self.looped(&fields, &owner),
-            (Some(_), Some(at)) => {
-                self.error("E0210", at, format!("{owner} has both `kind` and `loop`"));
-                DraftWork::Broken
-            }
-            (None, None) => {
-                let diagnostic =
-                    self.checker.sink.error("E0210", id.at, format!("{owner} has neither `kind` nor `loop`"));
-                self.checker.sink.push(diagnostic);
-                DraftWork::Broken
-            }
+            _ => DraftWork::Stage(None),
         };
         draft
     }
@@ -134,31 +143,43 @@ impl StageReader<'_, '_> {
         self.checker.small(&json!({ "type": "boolean" }), fields.get("if"), at, "`if`").unwrap_or(true)
     }
 
-    fn native(&mut self, fields: &Fields<'_>, owner: &str) -> DraftWork {
-        let needs = fields.get("needs").map(|tree| self.references(tree, "`needs`")).unwrap_or_default();
-        let kind = fields.require("kind", self.checker.sink);
-        let stage = kind
-            .and_then(|kind| word(kind, "a stage kind", self.checker.sink))
-            .and_then(|kind| self.parsed(fields, &kind, owner));
-        DraftWork::Stage { stage, needs }
-    }
-
-    fn parsed(&mut self, fields: &Fields<'_>, word: &Spanned<&str>, owner: &str) -> Option<StageNode> {
+    fn native(&mut self, fields: &Fields<'_>, owner: &str, needs_are_read: bool) -> Option<Native> {
+        let kind = fields.require("kind", self.checker.sink)?;
+        let word = word(kind, "a stage kind", self.checker.sink)?;
         let Some(kind) = self.registry.stage(word.value) else {
-            let names = || self.registry.stages.iter().map(|kind| kind.name());
-            let help = did_you_mean(word.value, names()).unwrap_or_else(|| format!("there are {}", listed(names())));
+            let help = advice(word.value, "there are", self.registry.stages.iter().map(|kind| kind.name()));
             let message = format!("there is no stage kind `{}`", shortened(word.value));
             let diagnostic = self.checker.sink.error("E0401", word.at, message).help(help);
             self.checker.sink.push(diagnostic);
             return None;
         };
-        let header = fields.key_place("with").unwrap_or(word.at);
-        let chosen = Owner { text: format!("stage kind `{}`", kind.name()), chosen: Some(word.at) };
-        let schema = serde_json::Value::from(kind.schema());
+        let parsed = self.parsed(fields, kind, word.at, owner);
+        let mut shapes = match &parsed {
+            Ok(stage) => vec![Shape::of(stage.stage.as_ref())],
+            Err(left) => kind.shapes(left),
+        };
+        if !needs_are_read {
+            // What it needs is wrong as a whole, so nothing is missing for sure.
+            shapes.iter_mut().flat_map(|shape| &mut shape.inputs).for_each(|slot| slot.optional = true);
+        }
+        Some(Native { kind: kind.name(), shapes, stage: parsed.ok() })
+    }
+
+    /// Parses the `with:` of a stage; where something in it is wrong and reported, what is right of it comes back.
+    fn parsed(
+        &mut self,
+        fields: &Fields<'_>,
+        kind: &dyn StageKind,
+        chosen: Place,
+        owner: &str,
+    ) -> Result<StageNode, Value> {
+        let header = fields.key_place("with").unwrap_or(chosen);
+        let chosen = Owner { text: format!("stage kind `{}`", kind.name()), chosen: Some(chosen) };
+        let schema = Value::from(kind.schema());
         let (checked, places) = self.checker.check(&schema, fields.get("with"), header, &chosen);
         let checked = checked?;
         match kind.parse(checked.value.clone(), &self.usable) {
-            Ok(stage) => Some(StageNode {
+            Ok(stage) => Ok(StageNode {
                 kind: kind.name(),
                 stage,
                 schema,
@@ -177,14 +198,14 @@ impl StageReader<'_, '_> {
                         .maybe_help(error.hint);
                     self.checker.sink.push(diagnostic);
                 }
-                None
+                Err(checked.value)
             }
         }
     }
 
-    fn looped(&mut self, fields: &Fields<'_>, owner: &str) -> DraftWork {
+    fn looped(&mut self, fields: &Fields<'_>, owner: &str, is_alone: bool) -> Option<DraftLoop> {
         for key in ["needs", "with"] {
-            if let Some(at) = fields.key_place(key) {
+            if let Some(at) = fields.key_place(key).filter(|_| is_alone) {
                 let message = format!("unknown key `{key}` in {owner}");
                 let help = if key == "needs" {
                     "a loop needs what `over` and its stages name"
@@ -195,28 +216,23 @@ impl StageReader<'_, '_> {
                 self.checker.sink.push(diagnostic);
             }
         }
-        let Some(tree) = fields.require("loop", self.checker.sink) else { return DraftWork::Broken };
+        let tree = fields.require("loop", self.checker.sink)?;
         let owner = format!("the loop of {owner}");
-        let Some(inner) = Fields::of(tree, &owner, &Keys { known: LOOP_KEYS, not_yet: &[] }, self.checker.sink) else {
-            return DraftWork::Broken;
-        };
+        let inner = Fields::of(tree, &owner, &Keys { known: LOOP_KEYS, not_yet: &[] }, self.checker.sink)?;
         let steps = json!({ "type": "integer", "minimum": 1, "maximum": LOOP_STEPS_MAX });
         let at = inner.key_place("max_steps").unwrap_or(inner.start());
         let max_steps = inner.require("max_steps", self.checker.sink);
         let max_steps = self.checker.small(&steps, max_steps, at, "`max_steps`").unwrap_or(1);
         let over = inner.require("over", self.checker.sink).and_then(|tree| self.reference(tree));
         let carry = inner.require("carry", self.checker.sink).and_then(|tree| self.reference(tree));
-        let collect = inner
-            .require("collect", self.checker.sink)
-            .map(|tree| self.references(tree, "`collect`"))
-            .unwrap_or_default();
+        let collect = inner.require("collect", self.checker.sink).and_then(|tree| self.references(tree, "`collect`"));
         let body = inner.require("stages", self.checker.sink).map(|tree| self.stages(tree, true)).unwrap_or_default();
-        DraftWork::Loop(DraftLoop { over, max_steps, body, carry, collect })
+        Some(DraftLoop { is_alone, over, max_steps, body, carry, collect })
     }
 
-    fn references(&mut self, tree: &Spanned<Node>, owner: &str) -> Vec<Named> {
-        let entries = mapping(tree, owner, self.checker.sink).unwrap_or_default();
-        entries.iter().map(|(name, value)| (name.clone(), self.reference(value))).collect()
+    fn references(&mut self, tree: &Spanned<Node>, owner: &str) -> Option<Vec<Named>> {
+        let entries = mapping(tree, owner, self.checker.sink)?;
+        Some(entries.iter().map(|(name, value)| (name.clone(), self.reference(value))).collect())
     }
 
     fn reference(&mut self, tree: &Spanned<Node>) -> Option<Reference> {

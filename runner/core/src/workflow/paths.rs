@@ -13,6 +13,8 @@ const LINK_HOPS_MAX: u32 = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
     allowed: Vec<PathBuf>,
+    /// Why the first of them is the workflow's own.
+    because: &'static str,
 }
 
 /// Why a path may not be read.
@@ -51,10 +53,15 @@ impl Roots {
     /// Returns the root of a workflow in `folder` (absolute): the nearest folder at or above it that holds `.git` or
     /// `sentinel.lock`, else the one around the nearest folder called `workflows`, else `folder` itself.
     pub fn of(folder: &Path) -> Self {
-        let is_marked = |above: &&Path| above.join(".git").exists() || above.join("sentinel.lock").exists();
+        let marked = |above: &Path| {
+            let marks = [(".git", "it holds `.git`"), ("sentinel.lock", "it holds `sentinel.lock`")];
+            marks.into_iter().find_map(|(mark, because)| above.join(mark).exists().then_some(because))
+        };
+        let marked = || folder.ancestors().find_map(|above| Some((above, marked(above)?)));
         let around = || folder.ancestors().find(|above| above.ends_with("workflows"))?.parent();
-        let own = folder.ancestors().find(is_marked).or_else(around).unwrap_or(folder);
-        Self { allowed: vec![real_path(&tidy(own))] }
+        let around = || Some((around()?, "it holds the folder `workflows`"));
+        let (own, because) = marked().or_else(around).unwrap_or((folder, "the workflow lies in it"));
+        Self { allowed: vec![real_path(&tidy(own))], because }
     }
 
     /// Allows reading at and below an absolute path.
@@ -68,6 +75,11 @@ impl Roots {
     /// Returns the workflow's own root.
     pub fn own(&self) -> &Path {
         &self.allowed[0]
+    }
+
+    /// Returns why that is its root: "it holds `.git`".
+    pub fn because(&self) -> &'static str {
+        self.because
     }
 
     /// Returns `path`, taken relative to `base` (absolute) and tidied of `.` and `..`, if it may be read.
@@ -140,16 +152,20 @@ mod tests {
     fn a_project_is_found_from_within() {
         let dir = tempfile::tempdir().unwrap();
         let top = dir.path().canonicalize().unwrap();
-        let own = |below: &str| Roots::of(&top.join(below)).own().strip_prefix(&top).unwrap().to_owned();
+        let own = |below: &str| {
+            let roots = Roots::of(&top.join(below));
+            (roots.own().strip_prefix(&top).unwrap().to_str().unwrap().to_owned(), roots.because())
+        };
+        let is = |below: &str, because| (below.to_owned(), because);
         for folder in ["a/workflows/more", "a/other", "a/repository/workflows", "a/locked/b"] {
             std::fs::create_dir_all(top.join(folder)).unwrap();
         }
-        assert_eq!(own("a/other"), Path::new("a/other"));
-        assert_eq!(own("a/workflows"), Path::new("a"));
-        assert_eq!(own("a/workflows/more"), Path::new("a"));
+        assert_eq!(own("a/other"), is("a/other", "the workflow lies in it"));
+        assert_eq!(own("a/workflows"), is("a", "it holds the folder `workflows`"));
+        assert_eq!(own("a/workflows/more"), is("a", "it holds the folder `workflows`"));
         std::fs::create_dir(top.join("a/repository/.git")).unwrap();
         std::fs::write(top.join("a/locked/sentinel.lock"), "").unwrap();
-        assert_eq!(own("a/repository/workflows"), Path::new("a/repository"));
-        assert_eq!(own("a/locked/b"), Path::new("a/locked"));
+        assert_eq!(own("a/repository/workflows"), is("a/repository", "it holds `.git`"));
+        assert_eq!(own("a/locked/b"), is("a/locked", "it holds `sentinel.lock`"));
     }
 }

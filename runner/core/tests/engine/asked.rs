@@ -77,12 +77,12 @@ fn what_is_not_there_has_a_neighbour() {
     let text = &expected(&plain(12))["bundle/bundle/letters/f.txt"];
     for (output, story) in [
         ("wrods", "the last run has no stage `wrods`; did you mean `words`?"),
-        ("something", "the last run has no stage `something`; there are lines, words, few, totals, bundle"),
-        ("growth/words", "the last run has no stage `growth/words`; there are lines, words, few, totals, bundle"),
-        ("", "the last run has no stage ``; there are lines, words, few, totals, bundle"),
+        ("something", "the last run has no stage `something`; there are `lines`, `words`, `few`, `totals`, `bundle`"),
+        ("growth/words", "the last run has no stage `growth/words`; there are `lines`, `words`, `few`, `totals`, `bundle`"),
+        ("", "the last run has no stage ``; there are `lines`, `words`, `few`, `totals`, `bundle`"),
         ("words.droped", "`words` has no output `droped`; did you mean `dropped`?"),
-        ("words.totals", "`words` has no output `totals`; there are words, dropped"),
-        ("words.", "`words` has no output ``; there are words, dropped"),
+        ("words.totals", "`words` has no output `totals`; there are `words`, `dropped`"),
+        ("words.", "`words` has no output ``; there are `words`, `dropped`"),
         ("bundle", &format!("`bundle.bundle` is 4 files in `runs/plain/bundle/bundle`: {files}")),
         ("bundle.bundle/letters/f.txt", text),
         ("bundle.bundle/letter/f.txt", "`bundle.bundle` has no file `letter/f.txt`; did you mean `letters/f.txt`?"),

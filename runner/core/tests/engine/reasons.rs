@@ -12,7 +12,7 @@ use crate::texts::lines;
 
 const OPEN: &str = "nothing is missing so far; the rest is decided as what it needs comes";
 const NOTHING: &str = "nothing has to be computed: all of it is in the store";
-const NAMES: &str = "there are lines, words, few, totals, bundle";
+const NAMES: &str = "there are `lines`, `words`, `few`, `totals`, `bundle`";
 
 fn check(session: &Session, stage: &str, record: Option<&str>, reasons: &[&str]) {
     let told = session.why(stage, record).unwrap_or_else(|error| panic!("{stage}: {error}"));

@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, schema_for};
 use sentinel_core::artifact::{Form, KindInfo};
 use sentinel_core::job::Job;
 use sentinel_core::stage::{
-    Assets, ConfigError, Fault, Slot, SlotKind, Stage, StageError, StageKind, Unit, UnitOutput, UnitStage, WholeInputs,
-    WholeOutput, WholeStage, Work, mark,
+    Assets, ConfigError, Fault, Shape, Slot, SlotKind, Stage, StageError, StageKind, Unit, UnitOutput, UnitStage,
+    WholeInputs, WholeOutput, WholeStage, Work, mark,
 };
 use sentinel_core::workflow::{AssetKind, Manifest, PluginManifests, Registry};
 use serde::{Deserialize, Serialize};
@@ -206,7 +206,7 @@ impl Default for Layout {
 #[serde(deny_unknown_fields)]
 struct Shapes {
     #[serde(default)]
-    shape: Option<Shape>,
+    shape: Option<Figure>,
     #[serde(default)]
     either: Option<Either>,
     #[serde(default)]
@@ -223,7 +223,7 @@ struct Shapes {
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-enum Shape {
+enum Figure {
     Circle { radius: f64 },
     Box { width: f64, height: f64 },
 }
@@ -280,6 +280,9 @@ impl StageKind for Kind {
         (self.canonical)(with.clone())
             .unwrap_or_else(|error| panic!("`{}` passed the check but not serde: {error}: {with}", self.name));
         Ok(Box::new(Made { inputs: self.inputs, outputs: self.outputs, whole: self.whole }))
+    }
+    fn shapes(&self, _with: &Value) -> Vec<Shape> {
+        vec![Shape { inputs: self.inputs.to_vec(), outputs: self.outputs.to_vec(), is_whole: self.whole }]
     }
 }
 

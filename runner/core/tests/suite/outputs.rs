@@ -1,9 +1,12 @@
 //! What the reader's results look like: reports for people, machines and GitHub, drawings of graphs, schemas for editors.
 
+use std::path::Path;
+
 use sentinel_core::diag::{Source, render};
 use sentinel_core::graph::draw;
 use sentinel_core::schema;
-use sentinel_core::workflow::{Settings, Workflow, load_text};
+use sentinel_core::workflow::params::Given;
+use sentinel_core::workflow::{Settings, Workflow, load, load_text};
 use serde_json::json;
 
 use crate::fakes::{Project, registry};
@@ -30,7 +33,7 @@ const BROKEN: &str = "\
 version: 1
 stages:
   a: {kind: source, with: {count: 1, mode: shufled}}
-  b: {kind: split, with: {}, needs: {texts: a.txets}}
+  b: {kind: split, with: {}, needs: {texts: a}}
 ";
 
 fn loaded(text: &str) -> Result<Workflow, sentinel_core::diag::Diagnostics> {
@@ -52,7 +55,7 @@ error[E0204]: expected one of `in-order`, `shuffled`, found `shufled`
 error[E0202]: stage kind `split` needs `engine`
  --> flow.yaml:4:20
   |
-4 |   b: {kind: split, with: {}, needs: {texts: a.txets}}
+4 |   b: {kind: split, with: {}, needs: {texts: a}}
   |             -----  ^^^^
   |             |
   |             chosen here
@@ -60,6 +63,18 @@ error[E0202]: stage kind `split` needs `engine`
 2 errors";
     assert_eq!(render::human(&found, false), expected);
     assert!(render::human(&found, true).contains("\u{1b}["));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_has_no_line_to_underline() {
+    let settings = Settings { given: Given { folder: "/".into(), ..Given::default() }, roots: Vec::new() };
+    let found = load(Path::new("no/such.yaml"), &registry(), &settings).err().unwrap();
+    let expected = "\
+error[E0110]: cannot read `no/such.yaml`: No such file or directory (os error 2)
+--> no/such.yaml
+
+1 error";
+    assert_eq!(render::human(&found, false), expected);
 }
 
 #[test]

@@ -17,11 +17,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::assets::AssetTable;
-use super::fields::listed;
-use super::paths::Roots;
+use super::paths::{PathError, Roots};
 use super::yaml::{Node, Place, Sink, Spanned};
 use super::{Mark, MarkKind};
-use crate::diag::{did_you_mean, nearest};
+use crate::diag::{advice, nearest};
 use crate::stage::mark;
 
 /// A block takes at most this many checks, so that no schema can exhaust the machine.
@@ -61,14 +60,14 @@ pub(super) struct Checked {
 pub(super) type Places = BTreeMap<String, Place>;
 
 impl Checker<'_> {
-    /// Checks a block; `None` means that something was reported. An absent block is an empty mapping at `header`.
+    /// Checks a block; where something was reported, what is right of it comes back. An absent block is an empty mapping at `header`.
     pub(super) fn check(
         &mut self,
         schema: &Value,
         tree: Option<&Spanned<Node>>,
         header: Place,
         owner: &Owner,
-    ) -> (Option<Checked>, Places) {
+    ) -> (Result<Checked, Value>, Places) {
         let empty = Spanned { at: header, value: Node::Map(Vec::new()) };
         let tree = tree.filter(|tree| tree.value != Node::Null).unwrap_or(&empty);
         let mut walk = Walk::new(self, schema, owner);
@@ -77,12 +76,13 @@ impl Checker<'_> {
             walk.error("E0102", header, format!("checking this takes more than {CHECKS_MAX} steps"), None);
         }
         let (marks, configs, places, complete) = (walk.marks, walk.configs, walk.places, !walk.incomplete);
-        let checked = value.filter(|_| complete).map(|value| {
-            let identity = identity::identity(schema, &value, &configs);
-            let marks = marks.into_iter().filter(|mark| identity.pointer(&mark.pointer).is_some()).collect();
-            Checked { value, identity, marks }
-        });
-        (checked, places)
+        let value = match value {
+            Some(value) if complete => value,
+            partial => return (Err(partial.unwrap_or_default()), places),
+        };
+        let identity = identity::identity(schema, &value, &configs);
+        let marks = marks.into_iter().filter(|mark| identity.pointer(&mark.pointer).is_some()).collect();
+        (Ok(Checked { value, identity, marks }), places)
     }
 }
 
@@ -97,7 +97,7 @@ impl Checker<'_> {
     ) -> Option<T> {
         let tree = tree?;
         let owner = Owner { text: owner.to_owned(), chosen: None };
-        let value = self.check(schema, Some(tree), header, &owner).0?.value;
+        let value = self.check(schema, Some(tree), header, &owner).0.ok()?.value;
         match serde_json::from_value(value) {
             Ok(value) => Some(value),
             Err(error) => {
@@ -262,8 +262,7 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     fn unknown_key(&mut self, key: &Spanned<String>, properties: &Map<String, Value>) {
         let message = format!("unknown key `{}` for {}", super::yaml::shortened(&key.value), self.owner.text);
-        let names = || properties.keys().map(String::as_str);
-        let advice = did_you_mean(&key.value, names()).unwrap_or_else(|| format!("it takes {}", listed(names())));
+        let advice = advice(&key.value, "it takes", properties.keys().map(String::as_str));
         self.error("E0201", key.at, message, Some(advice));
     }
 
@@ -326,10 +325,14 @@ impl<'w, 'a> Walk<'w, 'a> {
                 Some(Value::String(path.to_string_lossy().into_owned()))
             }
             Err(error) => {
-                let advice =
-                    matches!(error, super::paths::PathError::Outside { .. } | super::paths::PathError::Escape { .. });
-                let advice =
-                    advice.then(|| "allow the folder with `--root`, or give the path on the command line".to_owned());
+                let advice = match &error {
+                    PathError::Outside { root, .. } | PathError::Escape { root, .. } => Some(format!(
+                        "`{}` is the root, because {}; allow another folder with `--root`, or give the path on the command line",
+                        root.display(),
+                        self.checker.roots.because()
+                    )),
+                    _ => None,
+                };
                 self.error("E0405", node.at, error.to_string(), advice);
                 None
             }

@@ -4,8 +4,8 @@ use serde_json::{Number, Value};
 
 use super::{Walk, schema};
 use crate::diag::did_you_mean;
+use crate::diag::listed;
 use crate::stage::mark;
-use crate::workflow::fields::listed;
 use crate::workflow::params::ParamValue;
 use crate::workflow::scalar::{self, Refusal};
 use crate::workflow::yaml::{Node, Scalar, Spanned, shortened};

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use crate::diag::listed;
 use crate::stage::mark;
-use crate::workflow::fields::listed;
 use crate::workflow::scalar;
 use crate::workflow::yaml::{Node, Spanned};
 

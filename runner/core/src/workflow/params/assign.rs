@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Given, Param, ParamType, ParamValue, Params};
-use crate::diag::{Diagnostic, Diagnostics, Source, Span, did_you_mean};
+use crate::diag::{Diagnostic, Diagnostics, Source, Span, advice, did_you_mean, listed};
 use crate::workflow::expr;
-use crate::workflow::fields::{listed, mapping};
+use crate::workflow::fields::mapping;
 use crate::workflow::load::read_source;
 use crate::workflow::paths::tidy;
 use crate::workflow::scalar;
@@ -127,9 +127,9 @@ impl Params {
         if self.values.contains_key(name) {
             return found;
         }
-        let names = || self.declared.iter().map(|param| param.name.as_str());
+        let names = self.declared.iter().map(|param| param.name.as_str());
         let message = format!("the workflow declares no parameter `{}`", yaml::shortened(name));
-        let help = did_you_mean(name, names()).unwrap_or_else(|| format!("it declares {}", listed(names())));
+        let help = advice(name, "it declares", names);
         let diagnostic = Diagnostic::error("E0309", source, span, message).help(help);
         found.push(match self.declared.first() {
             Some(first) => diagnostic.elsewhere(&sink.source, first.at.span, "parameters are declared here"),

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::assign::value_of;
 use super::{PARAM_KEYS, PARAM_TYPES, Param, ParamType, Params};
-use crate::diag::nearest;
-use crate::workflow::fields::{Fields, Keys, check_id, listed, mapping, word};
+use crate::diag::{listed, nearest};
+use crate::workflow::fields::{Fields, Keys, check_id, mapping, word};
 use crate::workflow::scalar;
 use crate::workflow::yaml::{Node, Sink, Spanned};
 

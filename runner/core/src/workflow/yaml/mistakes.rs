@@ -1,5 +1,5 @@
-//! Why a text is not YAML, in words that help: unclosed quotes are shown where they open, and braces of templates where they
-//! stand, with the quoted form to write instead.
+//! Why a text is not YAML, in words that help: unclosed quotes are shown where they open, tabs and braces of templates where they
+//! stand, with what to write instead.
 
 use std::sync::Arc;
 
@@ -28,6 +28,17 @@ pub(super) fn syntax_error(source: &Arc<Source>, error: &ScanError, last: Span) 
         return Diagnostic::error("E0101", source, span, "the quote that opens here is not closed")
             .help("close it on its line, or indent the lines it goes on");
     }
+    if matches!(
+        error.kind(),
+        ErrorKind::TabNotAllowed
+            | ErrorKind::TabInBlockIndentation
+            | ErrorKind::TabInIndentation
+            | ErrorKind::TabInPlainScalar
+    ) && let Some(span) = indenting_tab(source, at)
+    {
+        return Diagnostic::error("E0101", source, span, "a tab stands in the indentation")
+            .help("YAML is indented by spaces: write two for each level");
+    }
     let (code, message) = match error.kind() {
         ErrorKind::UnknownAnchor => ("E0106", "no anchor of this name stands before this alias".to_owned()),
         ErrorKind::RecursionLimitExceeded => ("E0102", format!("nested deeper than {DEPTH_MAX} levels")),
@@ -40,6 +51,19 @@ pub(super) fn syntax_error(source: &Arc<Source>, error: &ScanError, last: Span) 
         .filter(|next| *next != '\n')
         .map_or(at, |next| at + next.len_utf8());
     Diagnostic::error(code, source, Span { start: at, end }, message)
+}
+
+/// Returns the tab that indents the line of a byte, or the next one: a parser may notice it from either side.
+fn indenting_tab(source: &Source, byte: usize) -> Option<Span> {
+    let mut start = source.text[..source.boundary(byte)].rfind('\n').map_or(0, |newline| newline + 1);
+    for line in source.text[start..].split_inclusive('\n').take(2) {
+        let indentation = &line[..line.len() - line.trim_start_matches([' ', '\t']).len()];
+        if let Some(tab) = indentation.find('\t') {
+            return Some(Span { start: start + tab, end: start + indentation.len() });
+        }
+        start += line.len();
+    }
+    None
 }
 
 /// Returns the first `{{` outside quotes in the line that holds a byte.
