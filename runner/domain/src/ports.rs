@@ -383,12 +383,13 @@ pub struct TrainLog {
     pub steps: Vec<Vec<f64>>,
 }
 
+/// The parts of the tiny world, in the order that numbers their random streams; no two have a picture in common.
+pub const SPLITS: [&str; 7] = ["base", "detectors-a", "detectors-b", "detectors-test", "held-out", "pilot", "train"];
+
 /// Composes the tiny world's scenes.
 pub trait Scenes: Send + Sync {
-    /// Composes scene `index` of a split.
+    /// Composes scene `index` of a split, one of [`SPLITS`].
     fn compose(&self, seed: u64, split: &str, index: u32) -> Result<Scene, EngineError>;
-    /// Names of the splits.
-    fn splits(&self) -> &[&'static str];
     /// COCO instances annotations of some scenes, as JSON; `file_name` is `<id>.png`.
     fn annotations(&self, scenes: &[Scene]) -> Result<Vec<u8>, EngineError>;
     /// Training dialogues about a scene; `hallucination` is the share of describing sentences that name an absent prior object.

@@ -6,7 +6,9 @@ use schemars::{JsonSchema, schema_for};
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Job;
 use sentinel_core::report::{ReportIo, Tone, Widget};
-use sentinel_core::stage::{Fault, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, parse_rows, to_rows};
+use sentinel_core::stage::{
+    Fault, Shape, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, parse_rows, to_rows,
+};
 use sentinel_domain::config::VlmName;
 use sentinel_domain::ports::{Captioned, Captioning, Engines, Prompt, Sampling};
 use sentinel_domain::records::Caption;
@@ -18,8 +20,13 @@ use crate::kind::{Entry, Given, JobWatch, Parsed, config, each_answered};
 use crate::models::{self, Model};
 use crate::sample::{Asked, EndRule};
 
-pub(crate) static ENTRY: Entry =
-    Entry { name: "caption", summary: "completes each description to its end", schema: || schema_for!(Config), parse };
+pub(crate) static ENTRY: Entry = Entry {
+    name: "caption",
+    summary: "completes each description to its end",
+    schema: || schema_for!(Config),
+    parse,
+    shapes: |with| Model::slots(with).map(shape).collect(),
+};
 
 /// What `caption` takes.
 #[derive(Deserialize, JsonSchema)]
@@ -67,14 +74,19 @@ struct Complete {
     engines: Arc<dyn Engines>,
 }
 
+fn shape(model: Option<Slot>) -> Shape {
+    let descriptions =
+        Slot::rows("descriptions", "descriptions").view(&["picture", "image_path", "question", "context"]);
+    let inputs = [descriptions, Slot::files("adapter", "adapter").optional()];
+    Shape::units(inputs.into_iter().chain(model).collect::<Vec<_>>(), [Slot::rows("captions", "captions")])
+}
+
 impl Stage for Complete {
     fn inputs(&self) -> Vec<Slot> {
-        let seen = &["picture", "image_path", "question", "context"];
-        let descriptions = Slot::rows("descriptions", "descriptions").view(seen);
-        [descriptions, Slot::files("adapter", "adapter").optional()].into_iter().chain(self.model.slot()).collect()
+        shape(self.model.slot()).inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        vec![Slot::rows("captions", "captions")]
+        shape(self.model.slot()).outputs
     }
     fn version(&self) -> u32 {
         2

@@ -9,7 +9,9 @@ use schemars::{JsonSchema, schema_for};
 use sentinel_core::artifact::{FileEntry, FileSet};
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Job;
-use sentinel_core::stage::{Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work, parse_rows, to_rows};
+use sentinel_core::stage::{
+    Shape, Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work, parse_rows, to_rows,
+};
 use sentinel_domain::config::ConverterName;
 use sentinel_domain::ports::{Engines, PluginSpec};
 use sentinel_domain::records::{Description, Detection, FoundBox, Pair};
@@ -25,6 +27,7 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "writes pairs in another program's format, by a plugin or as the released SENTINEL code does",
     schema: || schema_for!(Config),
     parse,
+    shapes,
 };
 
 /// Where pictures stand in a data set.
@@ -105,19 +108,30 @@ struct Convert {
     engines: Arc<dyn Engines>,
 }
 
+fn shape(by_plugin: bool) -> Shape {
+    let mut inputs = vec![Slot::rows("pairs", "pairs")];
+    if !by_plugin {
+        inputs.push(Slot::rows("descriptions", "descriptions").optional());
+        inputs.push(Slot::rows("detections", "detections").optional());
+    }
+    Shape::whole(inputs, [Slot::files("dataset", "dataset")])
+}
+
+fn shapes(with: &Value) -> Vec<Shape> {
+    let by_plugin = match (with.get("plugin"), with.get("format")) {
+        (Some(_), None) => &[true][..],
+        (None, Some(_)) => &[false],
+        _ => &[true, false],
+    };
+    by_plugin.iter().map(|by_plugin| shape(*by_plugin)).collect()
+}
+
 impl Stage for Convert {
     fn inputs(&self) -> Vec<Slot> {
-        let pairs = Slot::rows("pairs", "pairs");
-        match self.writer {
-            Writer::Plugin { .. } => vec![pairs],
-            Writer::Sentinel { .. } => {
-                let descriptions = Slot::rows("descriptions", "descriptions").optional();
-                vec![pairs, descriptions, Slot::rows("detections", "detections").optional()]
-            }
-        }
+        shape(matches!(self.writer, Writer::Plugin { .. })).inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        vec![Slot::files("dataset", "dataset")]
+        shape(matches!(self.writer, Writer::Plugin { .. })).outputs
     }
     fn version(&self) -> u32 {
         1

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use schemars::{JsonSchema, schema_for};
 use sentinel_core::digest::Digest;
 use sentinel_core::job::{Files, Job};
-use sentinel_core::stage::{Fault, Input, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, to_rows};
+use sentinel_core::stage::{Fault, Input, Shape, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, to_rows};
 use sentinel_domain::config::DetectorName;
 use sentinel_domain::ports::{Detector, DetectorSpec, Engines};
 use sentinel_domain::records::{Detection, FoundBox, Memory};
@@ -24,6 +24,7 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "asks every detector what it sees in each picture",
     schema: || schema_for!(Config),
     parse,
+    shapes: |_| vec![shape()],
 };
 
 /// Part of the key under which boxes are remembered; counts up when what is remembered changes its meaning.
@@ -67,13 +68,18 @@ struct Detect {
     engines: Arc<dyn Engines>,
 }
 
+fn shape() -> Shape {
+    let descriptions = Slot::rows("descriptions", "descriptions").view(&["picture", "memory"]);
+    let mentions = Slot::rows("mentions", "mentions").view(&["name"]).optional();
+    Shape::units([descriptions, mentions], [Slot::rows("detections", "detections")])
+}
+
 impl Stage for Detect {
     fn inputs(&self) -> Vec<Slot> {
-        let descriptions = Slot::rows("descriptions", "descriptions").view(&["picture", "memory"]);
-        vec![descriptions, Slot::rows("mentions", "mentions").view(&["name"]).optional()]
+        shape().inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        vec![Slot::rows("detections", "detections")]
+        shape().outputs
     }
     fn version(&self) -> u32 {
         1

@@ -4,7 +4,9 @@ use schemars::{JsonSchema, schema_for};
 use sentinel_core::artifact::FileSet;
 use sentinel_core::job::Job;
 use sentinel_core::report::{Better, Card, Cell, Number, ReportIo, Tone, Widget};
-use sentinel_core::stage::{Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work, parse_rows, to_rows};
+use sentinel_core::stage::{
+    Shape, Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work, parse_rows, to_rows,
+};
 use sentinel_domain::records::{Caption, Measurement};
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,6 +20,7 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "measures captions against what is really in their pictures",
     schema: || schema_for!(Config),
     parse,
+    shapes: |_| vec![shape()],
 };
 
 /// What `evaluate` takes.
@@ -43,12 +46,17 @@ struct Evaluate {
     config: Config,
 }
 
+fn shape() -> Shape {
+    let inputs = [Slot::rows("captions", "captions"), Slot::files("annotations", "annotations")];
+    Shape::whole(inputs, [Slot::rows("measurements", "measurements")])
+}
+
 impl Stage for Evaluate {
     fn inputs(&self) -> Vec<Slot> {
-        vec![Slot::rows("captions", "captions"), Slot::files("annotations", "annotations")]
+        shape().inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        vec![Slot::rows("measurements", "measurements")]
+        shape().outputs
     }
     fn version(&self) -> u32 {
         2

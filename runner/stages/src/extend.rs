@@ -5,7 +5,7 @@
 
 use schemars::{JsonSchema, schema_for};
 use sentinel_core::job::Job;
-use sentinel_core::stage::{Fault, Input, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, to_rows};
+use sentinel_core::stage::{Fault, Input, Shape, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, to_rows};
 use sentinel_domain::records::{Description, End, Sentence, Verdict};
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,6 +20,7 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "lets each description grow by one truthful sentence, and tells when it is complete",
     schema: || schema_for!(Config),
     parse,
+    shapes: |_| vec![shape()],
 };
 
 /// What `extend` takes.
@@ -51,17 +52,22 @@ struct Extend {
     stream: Option<String>,
 }
 
+fn shape() -> Shape {
+    let inputs = [
+        Slot::rows("descriptions", "descriptions"),
+        Slot::rows("sentences", "sentences"),
+        Slot::rows("verdicts", "verdicts"),
+        Slot::rows("pairs", "pairs").view(&["chosen"]).optional(),
+    ];
+    Shape::units(inputs, [Slot::rows("descriptions", "descriptions")])
+}
+
 impl Stage for Extend {
     fn inputs(&self) -> Vec<Slot> {
-        vec![
-            Slot::rows("descriptions", "descriptions"),
-            Slot::rows("sentences", "sentences"),
-            Slot::rows("verdicts", "verdicts"),
-            Slot::rows("pairs", "pairs").view(&["chosen"]).optional(),
-        ]
+        shape().inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        vec![Slot::rows("descriptions", "descriptions")]
+        shape().outputs
     }
     fn version(&self) -> u32 {
         2

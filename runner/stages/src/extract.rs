@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use schemars::{JsonSchema, schema_for};
 use sentinel_core::job::Job;
-use sentinel_core::stage::{Fault, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, to_rows};
+use sentinel_core::stage::{Fault, Shape, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, to_rows};
 use sentinel_domain::config::ExtractorName;
 use sentinel_domain::ports::{Engines, PluginSpec};
 use sentinel_domain::records::{Mention, Sentence};
@@ -20,6 +20,7 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "finds the objects that sentences name, by a plugin",
     schema: || schema_for!(Config),
     parse,
+    shapes: |_| vec![shape()],
 };
 
 /// What `extract` takes.
@@ -45,12 +46,16 @@ struct Extract {
     engines: Arc<dyn Engines>,
 }
 
+fn shape() -> Shape {
+    Shape::units([Slot::rows("sentences", "sentences")], [Slot::rows("mentions", "mentions")])
+}
+
 impl Stage for Extract {
     fn inputs(&self) -> Vec<Slot> {
-        vec![Slot::rows("sentences", "sentences")]
+        shape().inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        vec![Slot::rows("mentions", "mentions")]
+        shape().outputs
     }
     fn version(&self) -> u32 {
         1

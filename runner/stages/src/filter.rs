@@ -7,8 +7,8 @@ use schemars::{JsonSchema, schema_for};
 use sentinel_core::artifact::{Form, Rows};
 use sentinel_core::job::Job;
 use sentinel_core::stage::{
-    DROPPED, Fault, Input, Slot, SlotKind, Stage, StageError, Unit, UnitOutput, UnitStage, WholeInputs, WholeOutput,
-    WholeStage, Work, to_rows,
+    DROPPED, Fault, Input, Shape, Slot, SlotKind, Stage, StageError, Unit, UnitOutput, UnitStage, WholeInputs,
+    WholeOutput, WholeStage, Work, to_rows,
 };
 use sentinel_domain::config::FilterName;
 use sentinel_domain::ports::{Engines, FilterScope, Kept, PluginSpec};
@@ -25,6 +25,7 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "keeps the records a plugin wants, and tells why the others went",
     schema: || schema_for!(Config),
     parse,
+    shapes: |_| vec![shape(FilterScope::Unit), shape(FilterScope::Whole)],
 };
 
 /// What `filter` takes.
@@ -52,14 +53,20 @@ struct Sieve {
     engines: Arc<dyn Engines>,
 }
 
+/// What it works on at once is its plugin's to say.
+fn shape(scope: FilterScope) -> Shape {
+    let records = |kind| Slot { name: "records", kind, form: Form::Rows, optional: false, view: None };
+    let outputs = [records(SlotKind::SameAs("records")), Slot::rows(DROPPED, "drops")];
+    let units = Shape::units([records(SlotKind::AnyRows)], outputs);
+    Shape { is_whole: matches!(scope, FilterScope::Whole), ..units }
+}
+
 impl Stage for Sieve {
     fn inputs(&self) -> Vec<Slot> {
-        vec![Slot { name: "records", kind: SlotKind::AnyRows, form: Form::Rows, optional: false, view: None }]
+        shape(self.scope).inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        let records =
-            Slot { name: "records", kind: SlotKind::SameAs("records"), form: Form::Rows, optional: false, view: None };
-        vec![records, Slot::rows(DROPPED, "drops")]
+        shape(self.scope).outputs
     }
     fn version(&self) -> u32 {
         1

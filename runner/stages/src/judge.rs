@@ -7,7 +7,7 @@ mod cards;
 use schemars::{JsonSchema, schema_for};
 use sentinel_core::job::Job;
 use sentinel_core::report::{ReportIo, Widget};
-use sentinel_core::stage::{Fault, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, to_rows};
+use sentinel_core::stage::{Fault, Shape, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, to_rows};
 use sentinel_domain::records::{Detection, Memory, Standing, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,6 +21,7 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "decides whether the objects a step names are factual, uncertain or hallucinated",
     schema: || schema_for!(Config),
     parse,
+    shapes: |_| vec![shape()],
 };
 
 /// What `judge` takes.
@@ -66,18 +67,23 @@ struct Judge {
     config: Config,
 }
 
+fn shape() -> Shape {
+    let inputs = [
+        Slot::rows("descriptions", "descriptions").view(&["memory"]),
+        Slot::rows("mentions", "mentions").view(&["candidate", "name"]),
+        Slot::rows("detections", "detections"),
+        // Only the report looks at the sentences: no verdict depends on them.
+        Slot::rows("sentences", "sentences").view(&[]).optional(),
+    ];
+    Shape::units(inputs, [Slot::rows("verdicts", "verdicts")])
+}
+
 impl Stage for Judge {
     fn inputs(&self) -> Vec<Slot> {
-        vec![
-            Slot::rows("descriptions", "descriptions").view(&["memory"]),
-            Slot::rows("mentions", "mentions").view(&["candidate", "name"]),
-            Slot::rows("detections", "detections"),
-            // Only the report looks at the sentences: no verdict depends on them.
-            Slot::rows("sentences", "sentences").view(&[]).optional(),
-        ]
+        shape().inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        vec![Slot::rows("verdicts", "verdicts")]
+        shape().outputs
     }
     fn version(&self) -> u32 {
         1

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use schemars::Schema;
 use sentinel_core::job::Job;
-use sentinel_core::stage::{Assets, ConfigError, Stage, StageError, StageKind};
+use sentinel_core::stage::{Assets, ConfigError, Shape, Stage, StageError, StageKind};
 use sentinel_domain::ports::{Engines, Watch};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,6 +20,8 @@ pub struct Entry {
     pub(crate) schema: fn() -> Schema,
     /// Parses a `with:` block.
     pub(crate) parse: fn(Value, &Given<'_>) -> Parsed,
+    /// Every shape such a stage may have, as far as a block of which only what is right is left does not decide it.
+    pub(crate) shapes: fn(&Value) -> Vec<Shape>,
 }
 
 /// What parsing gives.
@@ -59,6 +61,9 @@ impl StageKind for Kind {
     fn parse(&self, with: Value, assets: &Assets) -> Parsed {
         (self.entry.parse)(with, &Given { assets, engines: &self.engines })
     }
+    fn shapes(&self, with: &Value) -> Vec<Shape> {
+        (self.entry.shapes)(with)
+    }
 }
 
 /// Parses a `with:` block into a stage's config. The block satisfies the schema of this very type, so that what is still wrong
@@ -70,6 +75,11 @@ pub(crate) fn config<T: DeserializeOwned>(with: Value) -> Result<T, Vec<ConfigEr
 /// Returns one mistake at a place of the `with:` block.
 pub(crate) fn wrong(pointer: &str, message: impl Into<String>, hint: Option<String>) -> Vec<ConfigError> {
     vec![ConfigError { pointer: pointer.to_owned(), message: message.into(), hint }]
+}
+
+/// Returns mistakes, if there are any.
+pub(crate) fn none_of(mistakes: Vec<ConfigError>) -> Result<(), Vec<ConfigError>> {
+    if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
 }
 
 /// Passes an engine's questions on to the runner.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use schemars::{JsonSchema, schema_for};
 use sentinel_core::artifact::FileSet;
-use sentinel_core::diag::did_you_mean;
+use sentinel_core::diag::advice;
 use sentinel_core::job::Job;
 use sentinel_core::stage::{Asset, ConfigError, Slot, StageError};
 use sentinel_core::workflow::AssetKind;
@@ -14,6 +14,7 @@ use sentinel_domain::config::{DetectorName, DirPath, FilePath, VlmName};
 use sentinel_domain::ports::{AdapterRef, DetectorSpec, PluginSpec, VlmSpec};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::kind::{Given, wrong};
 
@@ -92,13 +93,15 @@ pub(crate) fn detector(
     let (asset, DetectorEntry { family, path, labels, confidence, iou }) = entry(&name.0, given, pointer)?;
     let families = &given.engines.catalogue().detectors;
     if !families.contains(&family.as_str()) {
-        let hint = did_you_mean(&family, families.iter().copied());
-        let hint = hint.unwrap_or_else(|| format!("there are `{}`", families.join("`, `")));
+        let hint = advice(&family, "there are", families.iter().copied());
         return Err(wrong(pointer, format!("detector `{}` is of unknown family `{family}`", name.0), Some(hint)));
     }
     let labels = labels.map(|labels| labels.0);
     Ok(DetectorSpec { name: asset.name.clone(), family, path: path.0, labels, confidence, iou })
 }
+
+/// The slot of a model that another stage made.
+const CHECKPOINT: Slot = Slot::files("model", "checkpoint");
 
 /// The model a stage works with.
 pub(crate) enum Model {
@@ -118,7 +121,13 @@ impl Model {
 
     /// Returns the slot for a checkpoint: there is one exactly when `with.model` names no entry.
     pub(crate) fn slot(&self) -> Option<Slot> {
-        matches!(self, Self::Needed).then(|| Slot::files("model", "checkpoint"))
+        matches!(self, Self::Needed).then_some(CHECKPOINT)
+    }
+
+    /// Returns what [`Self::slot`] may be, where `with` may lack a `model` that is wrong.
+    pub(crate) fn slots(with: &Value) -> impl Iterator<Item = Option<Slot>> + use<> {
+        let needed = with.get("model").is_none().then_some(Some(CHECKPOINT));
+        std::iter::once(None).chain(needed)
     }
 
     /// Returns what the engines need to open it. `checkpoint` is what came in through the slot.

@@ -4,14 +4,16 @@
 use schemars::{JsonSchema, schema_for};
 use sentinel_core::job::Job;
 use sentinel_core::report::{Line, ReportIo, Tone, Widget};
-use sentinel_core::stage::{Fault, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, parse_rows, to_rows};
+use sentinel_core::stage::{
+    Fault, Shape, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, parse_rows, to_rows,
+};
 use sentinel_domain::records::{Description, Pair, PairType, Sentence, Standing, Verdict};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::candidates::{Candidate, Mode, Stop};
 use crate::gallery::{self, CARDS_MAX};
-use crate::kind::{Entry, Given, Parsed, config, wrong};
+use crate::kind::{Entry, Given, Parsed, config, none_of, wrong};
 use crate::lexicon;
 use crate::released;
 
@@ -20,6 +22,7 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "makes preference pairs of a step's candidates: a truthful sentence against a hallucinated one",
     schema: || schema_for!(Config),
     parse,
+    shapes: |_| vec![shape()],
 };
 
 /// Pairs of one step, in the paper's mode; the paper itself gives no number.
@@ -51,18 +54,13 @@ impl Default for Config {
 
 fn parse(with: Value, _: &Given<'_>) -> Parsed {
     let Config { mode, chosen_names_something_new, max_pairs, stop } = config(with)?;
-    let only_paper = |pointer, name| Err(wrong(pointer, format!("`{name}` has no meaning in mode `compat`"), None));
-    match mode {
-        Mode::Compat if chosen_names_something_new => {
-            only_paper("/chosen_names_something_new", "chosen_names_something_new")
-        }
-        Mode::Compat if max_pairs.is_some() => only_paper("/max_pairs", "max_pairs"),
-        _ => {
-            let rules = Rules::of(mode);
-            let pairs_max = max_pairs.map_or(rules.pairs_max, |most| most as usize);
-            Ok(Box::new(Rules { chosen_names_something_new, pairs_max, stop: stop.unwrap_or(rules.stop), ..rules }))
-        }
-    }
+    let only_paper = [("chosen_names_something_new", chosen_names_something_new), ("max_pairs", max_pairs.is_some())];
+    let told = only_paper.into_iter().filter(|(_, given)| *given && matches!(mode, Mode::Compat));
+    let mistake = |name| wrong(&format!("/{name}"), format!("`{name}` has no meaning in mode `compat`"), None);
+    none_of(told.flat_map(|(name, _)| mistake(name)).collect())?;
+    let rules = Rules::of(mode);
+    let pairs_max = max_pairs.map_or(rules.pairs_max, |most| most as usize);
+    Ok(Box::new(Rules { chosen_names_something_new, pairs_max, stop: stop.unwrap_or(rules.stop), ..rules }))
 }
 
 /// How pairs are made.
@@ -80,16 +78,21 @@ impl Rules {
     }
 }
 
+fn shape() -> Shape {
+    let inputs = [
+        Slot::rows("descriptions", "descriptions"),
+        Slot::rows("sentences", "sentences"),
+        Slot::rows("verdicts", "verdicts"),
+    ];
+    Shape::units(inputs, [Slot::rows("pairs", "pairs")])
+}
+
 impl Stage for Rules {
     fn inputs(&self) -> Vec<Slot> {
-        vec![
-            Slot::rows("descriptions", "descriptions"),
-            Slot::rows("sentences", "sentences"),
-            Slot::rows("verdicts", "verdicts"),
-        ]
+        shape().inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        vec![Slot::rows("pairs", "pairs")]
+        shape().outputs
     }
     fn version(&self) -> u32 {
         2

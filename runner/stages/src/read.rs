@@ -11,13 +11,15 @@ use std::sync::Arc;
 use schemars::{JsonSchema, schema_for};
 use sentinel_core::artifact::{FileEntry, FileSet, Rows};
 use sentinel_core::job::{Files, Job};
-use sentinel_core::stage::{Fault, Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work, to_rows};
+use sentinel_core::stage::{
+    Fault, Shape, Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work, to_rows,
+};
 use sentinel_domain::config::{DirPath, FilePath, ShelfPath};
 use sentinel_domain::records::{Description, Memory, Pair};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::kind::{Entry, Given, Parsed, config, wrong};
+use crate::kind::{Entry, Given, Parsed, config, none_of, wrong};
 use index::{Found, Source, read_folder, read_images, read_pairs};
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -25,6 +27,7 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "reads pictures from a list or a folder, or published preference pairs",
     schema: || schema_for!(Config),
     parse,
+    shapes,
 };
 
 /// Annotations are read whole; COCO's largest file has half a gigabyte.
@@ -72,18 +75,19 @@ enum Format {
 
 fn parse(with: Value, _: &Given<'_>) -> Parsed {
     let Config { file, folder, format, pictures, annotations, question, limit } = config(with)?;
-    if annotations.is_some() && format == Format::Pairs {
-        return Err(wrong("/annotations", "pairs have no ground truth", None));
-    }
-    let source = match (file, folder, format) {
-        (Some(file), None, _) => Source::List { file: file.0, pictures: pictures.map(|pictures| pictures.0) },
-        (None, Some(_), Format::Pairs) => return Err(wrong("/folder", "pairs are read from a `file`", None)),
-        (None, Some(_), Format::Images) if pictures.is_some() => {
-            return Err(wrong("/pictures", "`pictures` goes with `file`", None));
-        }
-        (None, Some(folder), Format::Images) => Source::Folder(folder.0),
-        (None, None, _) => return Err(wrong("", "`read` needs `file` or `folder`", None)),
-        (Some(_), Some(_), _) => return Err(wrong("/folder", "`read` takes `file` or `folder`, not both", None)),
+    let is_pairs = format == Format::Pairs;
+    let contradictions = [
+        (is_pairs && annotations.is_some(), "/annotations", "pairs have no ground truth"),
+        (is_pairs && file.is_none() && folder.is_some(), "/folder", "pairs are read from a `file`"),
+        (file.is_none() && folder.is_some() && pictures.is_some(), "/pictures", "`pictures` goes with `file`"),
+        (file.is_some() && folder.is_some(), "/folder", "`read` takes `file` or `folder`, not both"),
+    ];
+    let told = contradictions.into_iter().filter(|(holds, ..)| *holds);
+    none_of(told.flat_map(|(_, pointer, message)| wrong(pointer, message, None)).collect())?;
+    let source = match (file, folder) {
+        (Some(file), _) => Source::List { file: file.0, pictures: pictures.map(|pictures| pictures.0) },
+        (None, Some(folder)) => Source::Folder(folder.0),
+        (None, None) => return Err(wrong("", "`read` needs `file` or `folder`", None)),
     };
     let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let annotations = annotations.map(|annotations| annotations.0);
@@ -98,17 +102,32 @@ struct Read {
     limit: usize,
 }
 
+/// The kind of rows decides whether there can be annotations.
+fn shape(format: Format, annotated: bool) -> Shape {
+    let rows = match format {
+        Format::Images => Slot::rows("descriptions", "descriptions"),
+        Format::Pairs => Slot::rows("pairs", "pairs"),
+    };
+    let annotations = annotated.then_some(Slot::files("annotations", "annotations"));
+    Shape::whole([], std::iter::once(rows).chain(annotations).collect::<Vec<_>>())
+}
+
+fn shapes(with: &Value) -> Vec<Shape> {
+    let told = with.get("format").and_then(|format| Format::deserialize(format).ok());
+    let possible = [(Format::Images, true), (Format::Images, false), (Format::Pairs, false)];
+    let fits = |(format, annotated): &(Format, bool)| {
+        let is_annotated = with.get("annotations").is_some() && *format == Format::Images;
+        told.is_none_or(|told| told == *format) && (*annotated || !is_annotated)
+    };
+    possible.into_iter().filter(fits).map(|(format, annotated)| shape(format, annotated)).collect()
+}
+
 impl Stage for Read {
     fn inputs(&self) -> Vec<Slot> {
-        Vec::new()
+        shape(self.format, self.annotations.is_some()).inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        let rows = match self.format {
-            Format::Images => Slot::rows("descriptions", "descriptions"),
-            Format::Pairs => Slot::rows("pairs", "pairs"),
-        };
-        let annotations = self.annotations.as_ref().map(|_| Slot::files("annotations", "annotations"));
-        std::iter::once(rows).chain(annotations).collect()
+        shape(self.format, self.annotations.is_some()).outputs
     }
     fn version(&self) -> u32 {
         2

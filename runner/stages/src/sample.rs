@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::{JsonSchema, schema_for};
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Job;
-use sentinel_core::stage::{Fault, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, to_rows};
+use sentinel_core::stage::{Fault, Shape, Slot, Stage, StageError, Unit, UnitOutput, UnitStage, Work, to_rows};
 use sentinel_domain::config::VlmName;
 use sentinel_domain::ports::{Engines, Prompt, Sampling, SentenceEnd};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "draws candidate next sentences for each description",
     schema: || schema_for!(Config),
     parse,
+    shapes: |with| Model::slots(with).map(shape).collect(),
 };
 
 /// What `sample` takes.
@@ -95,13 +96,18 @@ struct Sample {
     engines: Arc<dyn Engines>,
 }
 
+fn shape(model: Option<Slot>) -> Shape {
+    let descriptions = Slot::rows("descriptions", "descriptions").view(&["picture", "question", "context"]);
+    let inputs = [descriptions, Slot::files("adapter", "adapter").optional()];
+    Shape::units(inputs.into_iter().chain(model).collect::<Vec<_>>(), [Slot::rows("sentences", "sentences")])
+}
+
 impl Stage for Sample {
     fn inputs(&self) -> Vec<Slot> {
-        let descriptions = Slot::rows("descriptions", "descriptions").view(&["picture", "question", "context"]);
-        [descriptions, Slot::files("adapter", "adapter").optional()].into_iter().chain(self.model.slot()).collect()
+        shape(self.model.slot()).inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        vec![Slot::rows("sentences", "sentences")]
+        shape(self.model.slot()).outputs
     }
     fn version(&self) -> u32 {
         2

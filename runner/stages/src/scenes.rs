@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use schemars::{JsonSchema, schema_for};
 use sentinel_core::artifact::{FileEntry, FileSet, Rows};
-use sentinel_core::diag::did_you_mean;
 use sentinel_core::job::Job;
-use sentinel_core::stage::{Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work, to_rows};
-use sentinel_domain::ports::{Engines, Scene, SceneDialogue, Scenes};
+use sentinel_core::stage::{Shape, Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work, to_rows};
+use sentinel_domain::ports::{Engines, SPLITS, Scene, SceneDialogue, Scenes};
 use sentinel_domain::records::{Description, Dialogue, Memory};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::kind::{Entry, Given, Parsed, config, wrong};
+use crate::kind::{Entry, Given, Parsed, config};
 
 pub(crate) static ENTRY: Entry = Entry {
     name: "scenes",
     summary: "composes pictures of the tiny world, with their ground truth",
     schema: || schema_for!(Config),
     parse,
+    shapes,
 };
 
 /// What `scenes` takes.
@@ -30,6 +30,7 @@ struct Config {
     #[schemars(range(min = 1, max = 1_000_000))]
     count: u32,
     /// Which part of the world, for example `train` or `held-out`: two parts have no picture in common.
+    #[schemars(extend("enum" = SPLITS))]
     split: String,
     /// What is asked about each picture.
     #[serde(default = "question")]
@@ -52,14 +53,7 @@ fn question() -> String {
 }
 
 fn parse(with: Value, given: &Given<'_>) -> Parsed {
-    let config: Config = config(with)?;
-    let scenes = given.engines.scenes();
-    if !scenes.splits().contains(&config.split.as_str()) {
-        let hint = did_you_mean(&config.split, scenes.splits().iter().copied());
-        let hint = hint.unwrap_or_else(|| format!("there are `{}`", scenes.splits().join("`, `")));
-        return Err(wrong("/split", format!("there is no split `{}`", config.split), Some(hint)));
-    }
-    Ok(Box::new(Compose { config, engines: given.engines.clone() }))
+    Ok(Box::new(Compose { config: config(with)?, engines: given.engines.clone() }))
 }
 
 struct Compose {
@@ -67,14 +61,23 @@ struct Compose {
     engines: Arc<dyn Engines>,
 }
 
+fn shape(talks: bool) -> Shape {
+    let outputs = [Slot::rows("descriptions", "descriptions"), Slot::files("annotations", "annotations")];
+    let dialogues = talks.then_some(Slot::rows("dialogues", "dialogues"));
+    Shape::whole([], outputs.into_iter().chain(dialogues).collect::<Vec<_>>())
+}
+
+fn shapes(with: &Value) -> Vec<Shape> {
+    let silent = with.get("dialogues").is_none().then_some(false);
+    silent.into_iter().chain([true]).map(shape).collect()
+}
+
 impl Stage for Compose {
     fn inputs(&self) -> Vec<Slot> {
-        Vec::new()
+        shape(self.config.dialogues.is_some()).inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        let mut outputs = vec![Slot::rows("descriptions", "descriptions"), Slot::files("annotations", "annotations")];
-        outputs.extend(self.config.dialogues.as_ref().map(|_| Slot::rows("dialogues", "dialogues")));
-        outputs
+        shape(self.config.dialogues.is_some()).outputs
     }
     fn version(&self) -> u32 {
         1

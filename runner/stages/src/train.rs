@@ -10,7 +10,7 @@ use schemars::schema_for;
 use sentinel_core::artifact::{FileEntry, FileSet};
 use sentinel_core::job::Job;
 use sentinel_core::report::{ReportIo, Series, Widget};
-use sentinel_core::stage::{Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work};
+use sentinel_core::stage::{Shape, Slot, Stage, StageError, WholeInputs, WholeOutput, WholeStage, Work};
 use sentinel_domain::ports::{
     BlobSource, EngineError, Engines, NextTokenTask, Optimisation, PreferenceTask, TrainLog, Trainer,
 };
@@ -26,6 +26,7 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "teaches a model: an adapter from preference pairs, or all parameters from dialogues",
     schema: || schema_for!(Config),
     parse,
+    shapes,
 };
 
 /// Optimiser steps between two checkpoints; they change no result, only how much a kill costs.
@@ -40,6 +41,26 @@ fn parse(with: Value, given: &Given<'_>) -> Parsed {
     Ok(Box::new(Teach { config, model, engines: given.engines.clone() }))
 }
 
+fn shapes(with: &Value) -> Vec<Shape> {
+    let takes_pairs = match with.get("loss").and_then(Value::as_str) {
+        Some("c-dpo") => &[true][..],
+        Some("next-token") => &[false],
+        _ => &[true, false],
+    };
+    takes_pairs.iter().flat_map(|takes_pairs| Model::slots(with).map(|model| shape(*takes_pairs, model))).collect()
+}
+
+fn shape(takes_pairs: bool, model: Option<Slot>) -> Shape {
+    let (mut inputs, learnt) = if takes_pairs {
+        let inputs = vec![Slot::rows("pairs", "pairs"), Slot::files("adapter", "adapter").optional()];
+        (inputs, Slot::files("adapter", "adapter"))
+    } else {
+        (vec![Slot::rows("dialogues", "dialogues")], Slot::files("checkpoint", "checkpoint"))
+    };
+    inputs.extend(model);
+    Shape::whole(inputs, [learnt, Slot::files("log", "tables")])
+}
+
 struct Teach {
     config: Config,
     model: Model,
@@ -48,19 +69,10 @@ struct Teach {
 
 impl Stage for Teach {
     fn inputs(&self) -> Vec<Slot> {
-        let mut slots = match self.config {
-            Config::CDpo { .. } => vec![Slot::rows("pairs", "pairs"), Slot::files("adapter", "adapter").optional()],
-            Config::NextToken { .. } => vec![Slot::rows("dialogues", "dialogues")],
-        };
-        slots.extend(self.model.slot());
-        slots
+        shape(self.config.takes_pairs(), self.model.slot()).inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        let learnt = match self.config {
-            Config::CDpo { .. } => Slot::files("adapter", "adapter"),
-            Config::NextToken { .. } => Slot::files("checkpoint", "checkpoint"),
-        };
-        vec![learnt, Slot::files("log", "tables")]
+        shape(self.config.takes_pairs(), self.model.slot()).outputs
     }
     fn version(&self) -> u32 {
         1

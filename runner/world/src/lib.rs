@@ -21,4 +21,4 @@ mod sprite;
 pub use annotations::annotations;
 pub use dialogues::{DESCRIBE, Talk, dialogues};
 pub use port::{ENGINE, TinyWorld};
-pub use scene::{SPLITS, Scene, Truth, WorldError, compose};
+pub use scene::{Scene, Truth, WorldError, compose};

@@ -2,10 +2,10 @@
 
 use sentinel_domain::ports::{EngineError, Scene as PortScene, SceneDialogue, Scenes};
 
-use crate::{SPLITS, Truth, WorldError, annotations, compose, dialogues};
+use crate::{Truth, WorldError, annotations, compose, dialogues};
 
 /// Identity of the composer for keys; a changed picture, truth or dialogue needs a new number.
-pub const ENGINE: &str = "tiny-world 3";
+pub const ENGINE: &str = "tiny-world 4";
 
 /// The tiny world, as the stages see it.
 #[derive(Debug, Clone, Copy)]
@@ -16,10 +16,6 @@ impl Scenes for TinyWorld {
         let scene = compose(seed, split, index)?;
         let truth = serde_json::to_string(&scene.truth).expect("a truth is plain structs, which always serialise");
         Ok(PortScene { png: scene.png(), id: scene.id, truth })
-    }
-
-    fn splits(&self) -> &[&'static str] {
-        &SPLITS
     }
 
     fn annotations(&self, scenes: &[PortScene]) -> Result<Vec<u8>, EngineError> {

@@ -1,6 +1,7 @@
 //! Composes scenes: which objects, where, and how the picture looks. The same seed, split and index give the same bytes on any
 //! machine: integers, single IEEE operations in a fixed order, one random stream a purpose.
 
+use sentinel_domain::ports::SPLITS;
 use serde::{Deserialize, Serialize};
 
 use crate::background;
@@ -14,8 +15,6 @@ pub const SIDE: usize = 224;
 pub const ROWS: usize = 3;
 /// Columns of cells.
 pub const COLUMNS: usize = 4;
-/// Names of the splits; their streams are disjoint.
-pub static SPLITS: [&str; 7] = ["base", "detectors-a", "detectors-b", "detectors-test", "held-out", "pilot", "train"];
 
 /// How likely each prior object of a place is really there.
 const PRIOR_SHARE: f32 = 0.35;

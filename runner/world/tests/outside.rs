@@ -5,7 +5,8 @@
 
 use std::path::PathBuf;
 
-use sentinel_world::{DESCRIBE, SPLITS, annotations, compose, dialogues};
+use sentinel_domain::ports::SPLITS;
+use sentinel_world::{DESCRIBE, annotations, compose, dialogues};
 use serde_json::Value;
 use tokenizers::Tokenizer;
 

@@ -300,10 +300,6 @@ impl Scenes for PatternScenes {
         })
     }
 
-    fn splits(&self) -> &[&'static str] {
-        &["base", "detectors-a", "detectors-b", "detectors-test", "held-out", "pilot", "train"]
-    }
-
     fn annotations(&self, scenes: &[Scene]) -> Result<Vec<u8>, EngineError> {
         let image =
             |(number, scene): (usize, &Scene)| format!("{{\"id\":{},\"file_name\":\"{}.png\"}}", number + 1, scene.id);

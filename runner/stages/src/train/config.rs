@@ -7,8 +7,9 @@ use sentinel_core::stage::ConfigError;
 use sentinel_domain::config::VlmName;
 use sentinel_domain::ports::Phase;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use crate::kind::wrong;
+use crate::kind::{none_of, wrong};
 
 /// What `train` takes.
 #[derive(Deserialize, JsonSchema)]
@@ -45,6 +46,7 @@ pub(super) enum Config {
         max_steps: Option<u32>,
         /// AdamW's β₁ and β₂.
         #[serde(default = "betas")]
+        #[schemars(extend("prefixItems" = [decay(), decay()]))]
         betas: (f64, f64),
         /// Decoupled weight decay.
         #[serde(default)]
@@ -74,6 +76,7 @@ pub(super) enum Config {
         batch: u32,
         /// AdamW's β₁ and β₂.
         #[serde(default = "betas")]
+        #[schemars(extend("prefixItems" = [decay(), decay()]))]
         betas: (f64, f64),
         /// Decoupled weight decay.
         #[serde(default)]
@@ -115,6 +118,7 @@ pub(super) struct PhaseConfig {
     #[schemars(range(min = 1, max = 10_000_000))]
     pub(super) steps: u32,
     /// Weight of each group of dialogues in a batch; their sum is of no importance.
+    #[schemars(extend("additionalProperties" = { "type": "number", "minimum": 0.0 }))]
     pub(super) mixture: BTreeMap<String, f64>,
     /// Learning rate after warm-up.
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -143,6 +147,10 @@ fn learning_rate() -> f64 {
 fn betas() -> (f64, f64) {
     (0.9, 0.999)
 }
+/// The schema of a share that an average keeps from step to step.
+fn decay() -> Value {
+    json!({ "type": "number", "minimum": 0.0, "exclusiveMaximum": 1.0 })
+}
 
 impl Config {
     /// Returns the model that is named.
@@ -152,32 +160,20 @@ impl Config {
         }
     }
 
+    /// Whether it learns from preference pairs, not from dialogues.
+    pub(super) fn takes_pairs(&self) -> bool {
+        matches!(self, Self::CDpo { .. })
+    }
+
     /// Checks what the schema cannot say.
     pub(super) fn check(&self) -> Result<(), Vec<ConfigError>> {
-        let (Self::CDpo { betas, .. } | Self::NextToken { betas, .. }) = self;
-        if !(0.0..1.0).contains(&betas.0) || !(0.0..1.0).contains(&betas.1) {
-            let message = format!("`{}` and `{}` must be at least 0 and below 1", betas.0, betas.1);
-            return Err(wrong("/betas", message, None));
-        }
-        match self {
-            Self::CDpo { .. } => Ok(()),
-            Self::NextToken { phases, .. } => {
-                phases.iter().enumerate().try_for_each(|(index, phase)| check_mixture(index, phase))
-            }
-        }
+        let Self::NextToken { phases, .. } = self else { return Ok(()) };
+        let weightless = |(_, phase): &(usize, &PhaseConfig)| phase.mixture.values().all(|weight| *weight == 0.0);
+        let mistakes = phases.iter().enumerate().filter(weightless).flat_map(|(index, _)| {
+            wrong(&format!("/phases/{index}/mixture"), "no group of dialogues has any weight", None)
+        });
+        none_of(mistakes.collect())
     }
-}
-
-fn check_mixture(index: usize, phase: &PhaseConfig) -> Result<(), Vec<ConfigError>> {
-    let pointer = format!("/phases/{index}/mixture");
-    let odd = phase.mixture.iter().find(|(_, weight)| !(0.0..f64::INFINITY).contains(*weight));
-    if let Some((group, weight)) = odd {
-        return Err(wrong(&pointer, format!("the weight of `{group}` is {weight}, and must be 0 or more"), None));
-    }
-    if phase.mixture.values().sum::<f64>() > 0.0 {
-        return Ok(());
-    }
-    Err(wrong(&pointer, "no group of dialogues has any weight", None))
 }
 
 impl From<&PhaseConfig> for Phase {

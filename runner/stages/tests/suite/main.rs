@@ -4,6 +4,7 @@
 
 mod bench;
 mod loops;
+mod mistakes;
 mod reading;
 mod schemas;
 mod seeing;

@@ -67,8 +67,6 @@ fn scenes_have_pictures_truth_and_dialogues() {
     assert_eq!(job.blob(last.picture).unwrap(), b"picture of train-000599 under 5");
     assert_eq!(content(files_of(&outputs[1]), "annotations.json", &job).matches("file_name").count(), 600);
     assert_eq!(units_of(&outputs[2]).len(), 600);
-    let wrong = parse(FakeEngines::default(), "scenes", json!({ "count": 1, "split": "trian" })).err().unwrap();
-    assert_eq!((wrong[0].pointer.as_str(), wrong[0].hint.as_deref()), ("/split", Some("did you mean `train`?")));
 }
 
 fn sieve(scope: FilterScope) -> FakeEngines {
@@ -230,10 +228,8 @@ fn training_says_what_it_needs() {
         ["dialogues", "model"],
         "without `with.model` an edge must bring one"
     );
-    let pointer = |with: Value| parse(FakeEngines::default(), "train", with).err().unwrap()[0].pointer.clone();
-    assert_eq!(pointer(phase(json!({ "describe": 0.0 }))), "/phases/0/mixture");
-    assert_eq!(pointer(phase(json!({ "describe": -1.0 }))), "/phases/0/mixture");
-    assert_eq!(pointer(json!({ "model": "base", "loss": "c-dpo", "betas": [1.0, 0.9] })), "/betas");
+    let mistakes = parse(FakeEngines::default(), "train", phase(json!({ "describe": 0.0 }))).err().unwrap();
+    assert_eq!(mistakes[0].pointer, "/phases/0/mixture");
 }
 
 #[test]
