@@ -1,33 +1,38 @@
 //! What a run tells while it goes: bars with rate and estimate where somebody watches, a plain line now and then elsewhere.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use sentinel_core::artifact::Form;
 use sentinel_core::report::record::Counts;
+use sentinel_core::report::wording::{amount, count};
 use sentinel_core::reporter::{Event, Reporter};
 
-use crate::printer::{say, watched};
+use crate::printer::{bars, say, watched};
 
 /// Between two plain lines of one stage.
 const PLAIN_EVERY: Duration = Duration::from_secs(15);
 
 /// Shows a run as it goes.
 pub(crate) struct Progress {
-    bars: Option<MultiProgress>,
+    watched: bool,
     stages: Mutex<BTreeMap<String, Shown>>,
 }
 
 struct Shown {
     bar: ProgressBar,
+    /// What is counted; nothing for a stage that does not say how far it is.
+    unit: &'static str,
     told: Instant,
 }
 
 impl Progress {
     /// Shows bars on a terminal and plain lines elsewhere.
     pub(crate) fn new() -> Self {
-        Self { bars: watched().then(MultiProgress::new), stages: Mutex::default() }
+        Self { watched: watched(), stages: Mutex::default() }
     }
 
     /// Takes every bar off the screen: what is told from now on stays.
@@ -43,44 +48,60 @@ impl Progress {
         }
     }
 
-    fn line(&self, text: &str) {
-        match &self.bars {
-            // A bar that is gone cannot carry a line; nothing is lost but the line.
-            Some(bars) => drop(bars.println(text)),
-            None => say(text),
-        }
-    }
-
-    fn with(&self, stage: &str, work: impl FnOnce(&mut Shown)) {
-        let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
-        let shown =
-            stages.entry(stage.to_owned()).or_insert_with(|| Shown { bar: self.bar(stage), told: Instant::now() });
-        work(shown);
-    }
-
     fn bar(&self, stage: &str) -> ProgressBar {
-        let Some(bars) = &self.bars else { return ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("{prefix:>22} {bar:30} {pos}/{len} {per_sec} {eta} {wide_msg:.dim}")
-            .expect("the template is a constant");
-        bars.add(ProgressBar::new(0).with_style(style).with_prefix(stage.to_owned()))
+        if !self.watched {
+            return ProgressBar::hidden();
+        }
+        bars().add(ProgressBar::new(0).with_style(style("")).with_prefix(stage.to_owned()))
     }
 
-    fn advance(&self, stage: &str, done: u64, total: u64, message: String) {
-        self.with(stage, |shown| {
-            shown.bar.set_length(total);
-            shown.bar.set_position(done);
-            if self.bars.is_none() && shown.told.elapsed() >= PLAIN_EVERY {
-                shown.told = Instant::now();
-                say(format!("{stage}: {done} of {total} {message}").trim_end());
-            }
-            shown.bar.set_message(message);
-        });
+    /// Shows so many of so many units, and what else there is to tell of them.
+    fn advance(&self, stage: &str, (done, total): (u64, u64), unit: &'static str, message: String) {
+        let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Shown { bar: self.bar(stage), unit: "", told: Instant::now() };
+        let shown = stages.entry(stage.to_owned()).or_insert_with(fresh);
+        if shown.unit != unit {
+            shown.unit = unit;
+            shown.bar.set_style(style(unit));
+        }
+        // Two tellers of one work do not agree to the last record; nothing is undone.
+        let before = if shown.bar.length() == Some(total) { shown.bar.position() } else { 0 };
+        shown.bar.set_length(total);
+        shown.bar.set_position(done.max(before));
+        if !self.watched && shown.told.elapsed() >= PLAIN_EVERY {
+            shown.told = Instant::now();
+            let comma = if message.is_empty() { "" } else { ", " };
+            say(&format!("{stage:>22}  {} of {} {unit}{comma}{message}", count(done), count(total)));
+        }
+        shown.bar.set_message(message);
     }
 
     fn finish(&self, stage: &str, text: &str) {
         // A loop's body ends with it.
         self.clear(|name| name.strip_prefix(stage).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
-        self.line(text);
+        say(text);
+    }
+}
+
+/// Returns how the bar of something counted in a unit looks; of no unit it only tells how long it takes.
+fn style(unit: &'static str) -> ProgressStyle {
+    let counted = format!("{{human_pos}}/{{human_len}} {unit}  {{pace}}  {{wide_msg:.dim}}");
+    let told = if unit.is_empty() { "{elapsed}" } else { &counted };
+    let style = ProgressStyle::with_template(&format!("{{prefix:>22}} {{bar:24}} {told}"));
+    let pace = move |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // A bar's text takes everything that is written.
+        let _ = out.write_str(&pace(state, unit));
+    };
+    style.expect("units are words without braces").with_key("pace", pace)
+}
+
+/// Returns how fast something goes, with three significant digits or all before the point, and how long it takes still.
+fn pace(state: &ProgressState, unit: &str) -> String {
+    let per_second = state.per_sec();
+    let rate = if per_second < 1000.0 { significant(per_second) } else { count(per_second as u64) };
+    match per_second > 0.0 {
+        true => format!("{rate} {unit}/s  {:#} left", HumanDuration(state.eta())),
+        false => String::new(),
     }
 }
 
@@ -88,32 +109,34 @@ impl Reporter for Progress {
     fn hear(&self, event: &Event<'_>) {
         match event {
             Event::Started { .. } | Event::NothingToDo(_) => {}
-            Event::StageStarted { stage, records, .. } => self.advance(stage, 0, records.unwrap_or(1), String::new()),
-            Event::Records { stage, done, total } => self.advance(stage, *done, *total, String::new()),
+            Event::StageStarted { stage, records, .. } => {
+                let unit = if records.is_some() { "records" } else { "" };
+                self.advance(stage, (0, records.unwrap_or(1)), unit, String::new());
+            }
+            Event::Records { stage, done, total } => self.advance(stage, (*done, *total), "records", String::new()),
             Event::Step { stage, counts } => {
                 let message = format!("{} computed, {} kept", counts.computed, counts.hits);
-                self.advance(stage, counts.hits + counts.computed, counts.units, message);
+                self.advance(stage, (counts.hits + counts.computed, counts.units), "units", message);
             }
             Event::Progress { stage, done, total, unit, readings } => {
-                self.advance(stage, *done, *total, spell(unit, readings));
+                self.advance(stage, (*done, *total), unit, spell(readings));
             }
             Event::Retry { stage, error, attempt, attempts } => {
-                self.line(&format!("{stage}: {error}; trying again ({attempt} of {attempts})"));
+                say(&format!("{stage}: {error}; trying again ({attempt} of {attempts})"));
             }
             Event::Quarantined(unit) => tracing::info!(target: "sentinel", ?unit, "set aside"),
-            Event::Warning(text) => self.line(&format!("warning: {text}")),
+            Event::Warning(text) => say(&format!("warning: {text}")),
             Event::StageFinished { stage, counts, outputs, wall_ms } => {
                 self.finish(stage, &summary(stage, counts, outputs, *wall_ms));
             }
-            Event::Stopping => self.line("stopping: finishing what is in hand; run again to go on"),
+            Event::Stopping => say("stopping: finishing what is in hand; run again to go on"),
         }
     }
 }
 
-fn spell(unit: &str, readings: &[(&str, f64)]) -> String {
-    let readings: Vec<String> =
-        readings.iter().map(|(name, value)| format!("{name} {}", significant(*value))).collect();
-    format!("{unit} {}", readings.join(", "))
+fn spell(readings: &[(&str, f64)]) -> String {
+    let readings = readings.iter().map(|(name, value)| format!("{name} {}", significant(*value)));
+    readings.collect::<Vec<_>>().join(", ")
 }
 
 /// Returns a number with three significant digits.
@@ -126,8 +149,8 @@ fn significant(value: f64) -> String {
     }
 }
 
-fn summary(stage: &str, counts: &Counts, outputs: &[(&str, u64)], wall_ms: u64) -> String {
-    let made: Vec<String> = outputs.iter().map(|(name, rows)| format!("{rows} {name}")).collect();
+fn summary(stage: &str, counts: &Counts, outputs: &[(&str, Form, u64)], wall_ms: u64) -> String {
+    let made: Vec<String> = outputs.iter().map(|(name, form, rows)| amount(*rows, name, *form)).collect();
     let aside: u64 = counts.quarantined.values().sum();
     let aside = if aside > 0 { format!(", {aside} set aside") } else { String::new() };
     let how = match counts.computed {

@@ -1,6 +1,7 @@
 //! What a run tells the outside while it goes. The binary shows it as bars or plain lines, tests collect it; a run never waits
 //! for it. Logs are another thing: they are `tracing` events.
 
+use crate::artifact::Form;
 use crate::report::record::{Counts, Quarantined, RunRecord};
 
 /// Listens to a run. Calls come from several threads and must return soon.
@@ -77,7 +78,7 @@ pub enum Event<'a> {
         /// How it went.
         counts: &'a Counts,
         /// Rows that came out by output; files for files.
-        outputs: Vec<(&'a str, u64)>,
+        outputs: Vec<(&'a str, Form, u64)>,
         /// How long it took, in milliseconds.
         wall_ms: u64,
     },

@@ -1,5 +1,7 @@
 //! `cache`: how much a store keeps, and whether it is whole.
 
+use sentinel_core::report::wording::counted;
+
 use super::{Told, fail, open_store};
 use crate::args::StoreArgs;
 use crate::exit::Exit;
@@ -10,23 +12,22 @@ pub(super) fn run(args: &StoreArgs, verify: bool) -> Told {
     let size = store.size().map_err(|error| fail(&error.into()))?;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let mut text = format!(
-        "{}\n{} units, {} whole results, {} memos in {:.1} MiB; {} files in {:.1} MiB\n",
+        "{}\n{}, {}, {} in {:.1} MiB; {} in {:.1} MiB\n",
         store.folder().display(),
-        size.units,
-        size.wholes,
-        size.memos,
+        counted(size.units, "unit"),
+        counted(size.wholes, "whole result"),
+        counted(size.memos, "memo"),
         mib(size.index_bytes),
-        size.blobs,
+        counted(size.blobs, "file"),
         mib(size.blob_bytes),
     );
     let mut exit = Exit::Done;
     if verify {
         let found = store.verify().map_err(|error| fail(&error.into()))?;
-        text += &format!(
-            "{} entries and {} files are what was written; {} entries and {} files were damaged and are removed\n",
-            found.entries, found.blobs, found.entries_damaged, found.blobs_damaged
-        );
+        let both = |entries, files| format!("{} and {}", counted(entries, "result"), counted(files, "file"));
+        text += &format!("checked: {} are what was written\n", both(found.entries, found.blobs));
         if found.entries_damaged + found.blobs_damaged > 0 {
+            text += &format!("damaged and removed: {}\n", both(found.entries_damaged, found.blobs_damaged));
             exit = Exit::Failed;
         }
     }

@@ -4,7 +4,7 @@
 use super::compare::{ComparedRow, Comparison, Outcome, comparisons};
 use super::model::ReportModel;
 use super::record::{RunRecord, StageRecord};
-use super::wording::{count, counted, counted_are, duration, named, number, safe};
+use super::wording::{amount, count, counted, counted_are, duration, named, number, safe};
 use super::{Better, Number};
 use crate::artifact::Form;
 
@@ -108,9 +108,10 @@ fn ways(run: &RunRecord) -> Vec<String> {
 
 fn way(stage: &StageRecord) -> Vec<String> {
     let flow = |rows: u64, name: &str| format!("{} {}", count(rows), safe(name, NAME_CHARS_MAX));
-    let came_in = stage.inputs.first().map(|input| flow(input.rows, &input.from.1)).unwrap_or_default();
+    let amount = |rows: u64, name: &str| amount(rows, &safe(name, NAME_CHARS_MAX), Form::Rows);
+    let came_in = stage.inputs.first().map(|input| amount(input.rows, &input.from.1)).unwrap_or_default();
     let rows = stage.outputs.iter().filter(|output| output.form == Form::Rows);
-    let came_out: Vec<String> = rows.map(|output| flow(output.rows, &output.name)).collect();
+    let came_out: Vec<String> = rows.map(|output| amount(output.rows, &output.name)).collect();
     let left_out = stage.counts.dropped.iter().map(|(reason, rows)| flow(*rows, reason));
     let cut = (stage.counts.cut > 0).then(|| flow(stage.counts.cut, "cut at the step limit"));
     let left_out: Vec<String> = left_out.chain(cut).collect();

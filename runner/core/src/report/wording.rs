@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::artifact::Form;
+
 /// Names told of many.
 const NAMES_TOLD: usize = 3;
 /// Characters of a name that are told.
@@ -25,6 +27,21 @@ pub fn count(value: u64) -> String {
 /// Returns a count with its noun: `1 unit`, `2 units`.
 pub fn counted(value: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(value), if value == 1 { "" } else { "s" })
+}
+
+/// Returns how much an output holds, whose name is a plural where it holds rows: `1 pair`, `2 pairs`, `1 log file`.
+pub fn amount(size: u64, name: &str, form: Form) -> String {
+    format!("{} {}", count(size), noun(size, name, form))
+}
+
+/// Returns what an output holds so many of.
+pub(super) fn noun(size: u64, name: &str, form: Form) -> Cow<'_, str> {
+    match (form, size) {
+        (Form::Rows, 1) => Cow::Borrowed(name.strip_suffix('s').unwrap_or(name)),
+        (Form::Rows, _) => Cow::Borrowed(name),
+        (Form::Files, 1) => Cow::Owned(format!("{name} file")),
+        (Form::Files, _) => Cow::Owned(format!("{name} files")),
+    }
 }
 
 /// Returns a count with its noun and what follows it: `1 unit is`, `2 units are`.
@@ -119,6 +136,13 @@ mod tests {
     fn numbers_are_written_for_people() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([counted(1, "unit"), counted(0, "unit")], ["1 unit", "0 units"]);
+        let amounts =
+            [amount(1, "pairs", Form::Rows), amount(2000, "pairs", Form::Rows), amount(1, "log", Form::Files)];
+        assert_eq!(amounts, ["1 pair", "2,000 pairs", "1 log file"]);
+        assert_eq!(
+            [amount(1, "dropped", Form::Rows), amount(2, "adapter", Form::Files)],
+            ["1 dropped", "2 adapter files"]
+        );
         assert_eq!([named(["b", "a", "b"]), named([])], ["`b`, `a`", ""]);
         assert_eq!(named(["a", "b", "\u{1b}c", "d", "e"]), "`a`, `b`, `␛c` and 2 more");
         assert_eq!(

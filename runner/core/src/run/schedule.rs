@@ -131,14 +131,13 @@ fn one(
         None => Published::default(),
     };
     if let (Some(first), true) = (done.told.first(), publisher.is_some()) {
-        let size = |(port, artifact): &(crate::workflow::Port, Option<crate::cache::kept::Artifact>)| {
-            (port.name.clone(), artifact.as_ref().map_or(0, |artifact| artifact.size().1))
-        };
-        let outputs: Vec<(String, u64)> = first.outputs.iter().map(size).collect();
+        let outputs = first.outputs.iter().map(|(port, artifact)| {
+            (port.name.as_str(), port.form, artifact.as_ref().map_or(0, |artifact| artifact.size().1))
+        });
         context.tell(&Event::StageFinished {
             stage: &node.id,
             counts: &first.tally.counts,
-            outputs: outputs.iter().map(|(name, rows)| (name.as_str(), *rows)).collect(),
+            outputs: outputs.collect(),
             wall_ms: first.tally.wall_ms,
         });
     }

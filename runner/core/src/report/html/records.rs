@@ -7,7 +7,7 @@ use super::element::{Element, el};
 use super::{anchor, svg};
 use crate::artifact::Form;
 use crate::report::record::{Counts, InputRecord, OutputRecord, StageRecord};
-use crate::report::wording::{clipped, count, duration};
+use crate::report::wording::{clipped, count, duration, noun};
 
 const STAGES_MAX: usize = 400;
 const FLOWS_MAX: usize = 12;
@@ -99,10 +99,7 @@ fn output(output: &OutputRecord) -> Element {
 }
 
 fn amount(rows: u64, kind: &str, form: Form) -> Element {
-    match form {
-        Form::Rows => flow(rows, kind),
-        Form::Files => flow(rows, &format!("{}: {kind}", if rows == 1 { "file" } else { "files" })),
-    }
+    flow(rows, &noun(rows, kind, form))
 }
 
 fn flow(number: u64, name: &str) -> Element {
