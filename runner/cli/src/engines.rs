@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, Once, OnceLock};
 
 use sentinel_core::job::Exec;
 use sentinel_domain::ports::{
@@ -14,12 +14,16 @@ use sentinel_plugin_host::PluginHost;
 use sentinel_train::CandleTrainer;
 use sentinel_world::TinyWorld;
 
+use crate::printer;
+
 /// The engines of this program.
 pub(crate) struct NativeEngines {
     catalogue: Catalogue,
     models: Mutex<BTreeMap<ModelKey, Arc<dyn Vlm>>>,
     detectors: Mutex<BTreeMap<String, Arc<dyn Detector>>>,
     plugins: OnceLock<PluginHost>,
+    /// Whether what runs detectors was told: only who runs one needs to know.
+    noted: Once,
 }
 
 /// By what a model is known to be opened already: where it lies, its own adapter, how many threads it was given.
@@ -37,7 +41,13 @@ impl NativeEngines {
             plugin_engine: sentinel_plugin_host::ENGINE.to_owned(),
             scenes_engine: sentinel_world::ENGINE.to_owned(),
         };
-        Self { catalogue, models: Mutex::default(), detectors: Mutex::default(), plugins: OnceLock::new() }
+        Self {
+            catalogue,
+            models: Mutex::default(),
+            detectors: Mutex::default(),
+            plugins: OnceLock::new(),
+            noted: Once::new(),
+        }
     }
 
     fn plugins(&self) -> Result<&PluginHost, EngineError> {
@@ -60,8 +70,11 @@ impl Engines for NativeEngines {
 
     fn detector(&self, spec: &DetectorSpec, exec: &Exec) -> Result<Arc<dyn Detector>, EngineError> {
         once(&self.detectors, format!("{spec:?} {:?}", exec.threads), || {
-            let engine = &sentinel_detect::search().engine;
-            sentinel_detect::open(spec, exec, engine).map_err(|error| EngineError::Refused(error.to_string()))
+            let search = sentinel_detect::search();
+            if let Some(note) = search.note() {
+                self.noted.call_once(|| printer::say(&format!("note: {note}")));
+            }
+            sentinel_detect::open(spec, exec, &search.engine).map_err(|error| EngineError::Refused(error.to_string()))
         })
     }
 

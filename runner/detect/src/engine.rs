@@ -72,15 +72,26 @@ impl Search {
         Self { engine: Engine::Tract, rejected, declined }
     }
 
-    /// Returns how to get the faster engine, where the fallback is in use without having been asked for.
-    pub fn advice(&self) -> Option<String> {
-        let fallback = matches!(self.engine, Engine::Tract) && !self.declined;
-        fallback.then(|| {
-            let (major, minor) = VERSION_MIN;
-            format!(
-                "for faster detectors `pip install onnxruntime` ({major}.{minor} or newer), or name its library in `{VARIABLE}`"
-            )
-        })
+    /// Returns what the user should know before detectors work: that the library they named does not serve, or that the fallback
+    /// is in use without having been asked for, why, and how to get the faster engine.
+    pub fn note(&self) -> Option<String> {
+        let named = self.rejected.first().filter(|(candidate, _)| candidate.place == VARIABLE);
+        let named = named.map(|(candidate, reason)| format!("`{VARIABLE}={}`: {reason}", candidate.path.display()));
+        match (&self.engine, named) {
+            (Engine::Tract, _) if self.declined => None,
+            (Engine::Tract, named) => {
+                let why = named.unwrap_or_else(|| "no ONNX Runtime was found".to_owned());
+                let (major, minor) = VERSION_MIN;
+                Some(format!(
+                    "detectors run on the built-in tract, which is slower ({why}); `pip install onnxruntime` ({major}.{minor} or \
+                     newer) makes them faster, or name its library in `{VARIABLE}`"
+                ))
+            }
+            (Engine::OnnxRuntime(runtime), named) => {
+                let library = runtime.library.path.display();
+                named.map(|named| format!("detectors run on `{library}`, not on the library you named ({named})"))
+            }
+        }
     }
 }
 

@@ -76,7 +76,10 @@ fn what_does_not_serve_is_told_and_the_fallback_used() {
     let reasons: Vec<&str> = search.rejected.iter().map(|(_, reason)| reason.as_str()).collect();
     assert_eq!(reasons[..2], ["there is no such file", "it is version 1.16.3, and 1.24 is the oldest that serves"]);
     assert!(reasons[2].contains("failed to load"), "{}", reasons[2]);
-    assert!(search.advice().unwrap().contains("pip install onnxruntime"));
+    let note = search.note().unwrap();
+    for told in ["built-in tract", "gone.so`: there is no such file", "pip install onnxruntime"] {
+        assert!(note.contains(told), "{note}");
+    }
     let told = search.to_string();
     assert!(
         told.contains(&format!("not used: `{}` (beside the program): it is version 1.16.3", old.display())),
@@ -87,7 +90,7 @@ fn what_does_not_serve_is_told_and_the_fallback_used() {
 #[test]
 fn the_fallback_can_be_asked_for() {
     let search = Search::run(&Places { variable: Some("none".into()), ..Places::default() });
-    assert!(matches!(search.engine, Engine::Tract) && search.declined && search.advice().is_none());
+    assert!(matches!(search.engine, Engine::Tract) && search.declined && search.note().is_none());
     assert!(search.to_string().ends_with("as `ORT_DYLIB_PATH=none` asks"), "{search}");
 }
 

@@ -19,8 +19,8 @@ pub(super) fn run(desk: &Desk, store: Option<&Path>) -> Told {
         catalogue.detector_engine,
         catalogue.plugin_engine,
     );
-    if let Some(advice) = search.advice() {
-        text += &format!("hint: {advice}\n");
+    if let Some(note) = search.note() {
+        text += &format!("note: {note}\n");
     }
     printer::data(&text)?;
     Ok(Exit::Done)
