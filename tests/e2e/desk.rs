@@ -94,6 +94,22 @@ impl Desk {
         self.command(&["run", "quickstart.yaml"], more).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// Starts the quickstart by a script of the shell, which gets the program and its arguments.
+    pub(crate) fn start_by(&self, script: &str, more: &[&str]) -> Child {
+        let own = self.command(&["run", "quickstart.yaml"], more);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).arg(own.get_program()).args(own.get_args()).current_dir(self.path());
+        shell.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Lets a folder be written, or no longer.
+    pub(crate) fn permit(&self, folder: &str, write: bool) {
+        let mode = if write { "u+w" } else { "a-w" };
+        let changed = Command::new("chmod").args(["-R", mode, folder]).current_dir(self.path()).status();
+        assert!(changed.unwrap().success());
+    }
+
     /// Reads every result: path below the run's folder → content. The record and the report tell how long things took, so that
     /// of the record only what does not is kept, and of the report only that it is there.
     pub(crate) fn results(&self) -> BTreeMap<String, Vec<u8>> {

@@ -6,10 +6,11 @@ mod desk;
 mod edit;
 mod newcomer;
 mod stop;
+mod terminal;
 
 use std::fs;
 
-use desk::{Desk, QUICKSTART};
+use desk::{Desk, QUICKSTART, Told};
 
 #[test]
 fn the_quickstart_runs_and_a_second_run_does_nothing() {
@@ -25,10 +26,12 @@ fn the_quickstart_runs_and_a_second_run_does_nothing() {
         assert!(results.contains_key(file), "no `{file}` in {:?}", results.keys());
     }
     let page = fs::read_to_string(desk.out().join("quickstart/report.html")).unwrap();
-    assert!(!page.contains("http://") || !page.contains("src=\"http"), "the report needs nothing from outside");
+    let outside = |attribute: &str| page.contains(&format!("{attribute}=\"http"));
+    assert!(!outside("src") && !outside("href") && !page.contains("url(http"), "the report needs nothing from outside");
 
     let second = desk.run(&QUICKSTART);
     assert_eq!(second.code, 0, "{second}");
+    assert!(!second.stderr.contains("note:"), "no detector worked: {second}");
     assert!(second.stderr.contains("nothing to do"), "{second}");
     assert_eq!(desk.results(), results);
 
@@ -36,6 +39,19 @@ fn the_quickstart_runs_and_a_second_run_does_nothing() {
     assert_eq!(plan.code, 0, "{plan}");
     let forbidden = desk.sentinel(&["run", "quickstart.yaml", "--fail-on-miss"], &["--set", "scenes=13"]);
     assert_eq!(forbidden.code, 5, "{forbidden}");
+}
+
+#[test]
+fn a_library_that_is_not_there_is_told_once_and_the_plan_comes_first() {
+    let desk = Desk::new();
+    let mut run = desk.command(&["run", "quickstart.yaml", "-v"], &QUICKSTART);
+    let told = Told::from(run.env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so").output().unwrap());
+    assert_eq!(told.code, 0, "{told}");
+    let notes: Vec<&str> = told.stderr.lines().filter(|line| line.starts_with("note: detectors run on")).collect();
+    assert_eq!(notes.len(), 1, "{told}");
+    assert!(notes[0].contains("`ORT_DYLIB_PATH=/nowhere/libonnxruntime.so`: there is no such file"), "{told}");
+    let of = |stage: &str| told.stderr.lines().find(|line| line.split_whitespace().next() == Some(stage)).unwrap();
+    assert!(of("scenes").contains("runs 1 unit") && of("train").contains("after keep"), "{told}");
 }
 
 #[test]
@@ -65,7 +81,7 @@ fn results_can_be_looked_at() {
     assert!(runs.stdout.contains("quickstart"), "{runs}");
     let cache = desk.sentinel(&["cache", "--verify"], &[]);
     assert_eq!(cache.code, 0, "{cache}");
-    assert!(cache.stdout.contains("0 entries and 0 files were damaged"), "{cache}");
+    assert!(cache.stdout.contains("are what was written") && !cache.stdout.contains("damaged"), "{cache}");
     desk.edit("quickstart.yaml", "kind: sample", "kind: sampel");
     let pairs = desk.sentinel(&["cat", "quickstart.yaml", "bootstrap.pairs"], &QUICKSTART);
     assert_eq!(pairs.stdout, published, "a mistake in the file keeps nothing of the last run back");
@@ -73,6 +89,31 @@ fn results_can_be_looked_at() {
     let report = desk.sentinel(&["report", "quickstart.yaml"], &QUICKSTART);
     assert!(report.stdout.trim().ends_with("report.html"), "{report}");
     assert!(desk.out().join("quickstart/report.html").is_file());
+}
+
+#[test]
+fn a_store_that_may_only_be_read_answers() {
+    // Permissions do not bind root.
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let desk = Desk::new();
+    assert_eq!(desk.run(&QUICKSTART).code, 0);
+    desk.permit("store", false);
+    for words in [
+        &["plan", "quickstart.yaml", "--fail-on-miss"][..],
+        &["cat", "quickstart.yaml", "keep"],
+        &["report", "quickstart.yaml"],
+        &["run", "quickstart.yaml"],
+    ] {
+        let told = desk.sentinel(words, &QUICKSTART);
+        assert_eq!(told.code, 0, "{words:?}: {told}");
+    }
+    let runs = desk.sentinel(&["runs"], &[]);
+    assert!(runs.stdout.contains("quickstart"), "{runs}");
+    let more = desk.run(&["--set", "scenes=13", "--set", "held-out=12"]);
+    assert!(more.code == 2 && more.stderr.contains("may only be read"), "{more}");
+    desk.permit("store", true);
 }
 
 #[test]
@@ -100,6 +141,19 @@ fn help_teaches() {
     }
     let help = desk.sentinel(&["run", "quickstart.yaml", "--help"], &[]);
     assert!(help.stdout.contains("how many pictures to learn from"), "{help}");
+    let sample = desk.sentinel(&["list", "sample"], &[]);
+    for line in [
+        "  descriptions  descriptions\n",
+        "  sentences  sentences\n",
+        "(integer; by default 10)",
+        "(text | tokens; by default text)",
+    ] {
+        assert!(sample.stdout.contains(line), "`{line}` is not told: {sample}");
+    }
+    let unknown = desk.sentinel(&["list", "smaple"], &[]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("did you mean `sample`"), "{unknown}");
+    let unknown = desk.sentinel(&["schema", "nothing"], &[]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("`descriptions`, "), "{unknown}");
     let codes = desk.sentinel(&["explain"], &[]);
     let first = codes.stdout.split_whitespace().next().unwrap();
     let explained = desk.sentinel(&["explain", &first.to_lowercase()], &[]);

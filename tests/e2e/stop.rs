@@ -1,6 +1,7 @@
 //! Runs that are stopped: however they die, the next one goes on, and what comes out is the same bytes.
 
 use std::io::{BufRead, BufReader};
+use std::process::Child;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -46,16 +47,13 @@ fn a_run_killed_again_and_again_gives_the_same_bytes() {
 #[test]
 fn an_interrupted_run_stops_soon_and_goes_on() {
     let desk = Desk::new();
-    let child = desk.start(&QUICKSTART);
-    sleep(Duration::from_millis(1200));
-    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    kill_process(pid, Signal::INT).unwrap();
-    let asked = Instant::now();
-    let ended = child.wait_with_output().unwrap();
-    assert_eq!(ended.status.code(), Some(130));
-    assert!(asked.elapsed() < Duration::from_secs(30));
-    let again = desk.run(&QUICKSTART);
-    assert_eq!(again.code, 0, "{again}");
+    for signal in [Signal::INT, Signal::HUP] {
+        let asked = Instant::now();
+        assert_eq!(signalled(desk.start(&QUICKSTART), signal), Some(130), "{signal:?}");
+        assert!(asked.elapsed() < Duration::from_secs(30));
+    }
+    let deaf = desk.start_by("trap '' HUP; exec \"$0\" \"$@\"", &QUICKSTART);
+    assert_eq!(signalled(deaf, Signal::HUP), Some(0), "`nohup` keeps a run going");
     let undisturbed = Desk::new();
     assert_eq!(undisturbed.run(&QUICKSTART).code, 0);
     assert!(desk.results() == undisturbed.results(), "{:?} {:?}", names(&desk), names(&undisturbed));
@@ -81,6 +79,15 @@ fn batches_threads_jobs_and_records_in_flight_change_no_byte() {
     for (file, content) in desk.results() {
         assert!(other.results()[&file] == content, "`{file}` differs");
     }
+}
+
+/// Sends a run a signal when its first stage has finished; returns its exit code.
+fn signalled(mut run: Child, signal: Signal) -> Option<i32> {
+    let mut told = BufReader::new(run.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(told.any(|line| line.contains("scenes")), "the run ended");
+    kill_process(Pid::from_child(&run), signal).unwrap();
+    told.for_each(drop);
+    run.wait().unwrap().code()
 }
 
 fn names(desk: &Desk) -> Vec<String> {

@@ -15,7 +15,8 @@ use crate::printer;
 #[derive(Parser)]
 #[command(name = "sentinel", version, after_help = HELP, max_term_width = 110, arg_required_else_help = true)]
 pub(crate) struct Arguments {
-    /// Tells more on standard error: -v for what happens, -vv for why. `SENTINEL_LOG` takes a tracing filter.
+    /// Tells more on standard error: -v first what a run will compute and why, -vv what is decided on the way. `SENTINEL_LOG`
+    /// takes a tracing filter.
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
     #[command(subcommand)]
@@ -62,7 +63,10 @@ pub(crate) enum Command {
         format: Drawing,
     },
     /// Lists what a workflow may name: stages, models, record kinds, detector families, losses.
-    List,
+    List {
+        /// A stage kind, for example `sample`: lists what it needs, gives and takes.
+        kind: Option<String>,
+    },
     /// Prints a JSON Schema: of a workflow file, or of a record kind.
     Schema {
         /// A record kind, for example `pairs`; a workflow file by default.

@@ -17,14 +17,15 @@ pub(crate) enum Exit {
     Quarantined = 4,
     /// `--fail-on-miss`: something would have had to be computed.
     Missing = 5,
-    /// Stopped by Ctrl-C or a signal; running again goes on.
+    /// Stopped by Ctrl-C, a signal or a closed terminal; running again goes on.
     Interrupted = 130,
 }
 
 /// What `--help` says of them.
 pub(crate) const HELP: &str = "\
 Exit codes: 0 done; 1 the workflow or the command line is wrong; 2 a stage failed; 3 an error of sentinel itself; \
-4 done, with quarantined records; 5 something would have to run (--fail-on-miss); 130 interrupted, run again to go on.";
+4 done, with quarantined records; 5 something would have to run (--fail-on-miss); 130 interrupted (Ctrl-C, SIGTERM, a closed \
+terminal), run again to go on.";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

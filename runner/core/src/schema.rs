@@ -253,7 +253,7 @@ fn is_word(branch: &Value) -> bool {
 }
 
 /// Returns a default with single-precision numbers as people write them: `0.7`, not `0.699999988079071`.
-fn short(value: &Value) -> Value {
+pub fn short(value: &Value) -> Value {
     match value {
         Value::Number(number) => {
             let single = number.as_f64().filter(|_| number.is_f64()).filter(|value| f64::from(*value as f32) == *value);

@@ -1,11 +1,25 @@
 //! `list`: what a workflow may name.
 
+mod kind;
+
+use sentinel_core::diag::advice;
+
 use super::{Desk, Told};
 use crate::exit::Exit;
 use crate::printer;
 
-pub(super) fn run(desk: &Desk) -> Told {
+pub(super) fn run(desk: &Desk, kind: Option<&str>) -> Told {
     let registry = desk.registry();
+    if let Some(name) = kind {
+        let Some(kind) = registry.stage(name) else {
+            printer::say(&format!("error: there is no stage kind `{name}`"));
+            let names = registry.stages.iter().map(|kind| kind.name());
+            printer::say(&format!("hint: {}", advice(name, "there are", names)));
+            return Err(Exit::Wrong);
+        };
+        printer::data(&kind::told(kind))?;
+        return Ok(Exit::Done);
+    }
     let stages = registry.stages.iter().map(|kind| (kind.name(), kind.summary()));
     let models = registry.assets.iter().map(|kind| (kind.name, kind.summary));
     let kinds = registry.kinds.iter().map(|kind| (kind.name, kind.summary));

@@ -50,13 +50,13 @@ impl Desk {
 pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
     let desk = Desk { engines: Arc::new(NativeEngines::new()), manifests: Manifests };
     let done = match &arguments.command {
-        Command::Run(args) => run::run(&desk, args),
+        Command::Run(args) => run::run(&desk, args, arguments.verbose > 0),
         Command::Plan(args) => plan::run(&desk, args),
         Command::Why { workflow, stage, record } => why::run(&desk, workflow, stage, record.as_deref()),
         Command::Validate { workflow, format } => validate::run(&desk, workflow, *format),
         Command::Explain { code } => explain::run(code.as_deref()),
         Command::Graph { workflow, format } => graph::run(&desk, workflow, *format),
-        Command::List => list::run(&desk),
+        Command::List { kind } => list::run(&desk, kind.as_deref()),
         Command::Schema { kind } => schema::run(&desk, kind.as_deref()),
         Command::Cat { workflow, output, with_id } => cat::run(&desk, workflow, output, *with_id),
         Command::Runs { store } => runs::run(store),

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::printer;
 use crate::progress::Progress;
 
-pub(super) fn run(desk: &Desk, args: &RunArgs) -> Told {
+pub(super) fn run(desk: &Desk, args: &RunArgs, verbose: bool) -> Told {
     let session = open(desk, &args.workflow)?;
     let options = RunOptions {
         limit: args.limit,
@@ -21,8 +21,8 @@ pub(super) fn run(desk: &Desk, args: &RunArgs) -> Told {
         retry_quarantined: args.retry_quarantined,
         jobs: args.jobs,
     };
-    if let Some(advice) = sentinel_detect::search().advice().filter(|_| uses_detectors(&session)) {
-        printer::say(&format!("note: {advice}"));
+    if verbose {
+        printer::say(session.plan(&options).map_err(|error| fail(&error))?.to_string().trim_end());
     }
     let progress = Arc::new(Progress::new());
     let reporter: Arc<dyn Reporter> = progress.clone();
@@ -41,8 +41,4 @@ pub(super) fn run(desk: &Desk, args: &RunArgs) -> Told {
     };
     printer::say(&format!("{head}{}", text::text(&finished.report, &places).trim_end()));
     Ok(if finished.record.quarantined() > 0 { Exit::Quarantined } else { Exit::Done })
-}
-
-fn uses_detectors(session: &sentinel_core::session::Session) -> bool {
-    session.workflow().assets.values().any(|entry| entry.asset.kind == "detector")
 }

@@ -1,0 +1,105 @@
+//! One stage kind, told to people: what it needs, what it gives, what may stand in its `with:` block.
+
+use sentinel_core::artifact::Form;
+use sentinel_core::schema;
+use sentinel_core::stage::{Shape, Slot, SlotKind, StageKind, mark};
+use serde_json::{Map, Value, json};
+
+/// Tells everything a workflow's author has to know of a kind.
+pub(super) fn told(kind: &dyn StageKind) -> String {
+    let shapes = kind.shapes(&json!({}));
+    let mut text = format!("{}: {}\n", kind.name(), kind.summary());
+    text += &section("needs", &slots(&shapes, |shape| &shape.inputs));
+    text += &section("gives", &slots(&shapes, |shape| &shape.outputs));
+    let block = kind.schema().to_value();
+    text += &section("with", &options(&block, &block));
+    for variant in block.get("oneOf").and_then(Value::as_array).into_iter().flatten() {
+        text += &section(&format!("with: {}", description(variant)), &options(variant, &block));
+    }
+    text
+}
+
+fn section(title: &str, lines: &[(String, String)]) -> String {
+    let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let lines: String = lines.iter().map(|(name, told)| format!("  {name:<width$}  {told}\n")).collect();
+    if lines.is_empty() { lines } else { format!("\n{title}\n{lines}") }
+}
+
+/// Returns every slot of some shapes, in order of appearance; what not every shape has may be left out.
+fn slots(shapes: &[Shape], of: impl Fn(&Shape) -> &Vec<Slot>) -> Vec<(String, String)> {
+    let mut slots: Vec<&Slot> = Vec::new();
+    for slot in shapes.iter().flat_map(&of) {
+        if !slots.iter().any(|known| known.name == slot.name) {
+            slots.push(slot);
+        }
+    }
+    let always = |slot: &Slot| shapes.iter().all(|shape| of(shape).iter().any(|one| one.name == slot.name));
+    let told = |slot: &Slot| {
+        let kind = match slot.kind {
+            SlotKind::Is(kind) => kind.to_owned(),
+            SlotKind::AnyRows => "records of any kind".to_owned(),
+            SlotKind::SameAs(input) => format!("records as in `{input}`"),
+        };
+        let form = if slot.form == Form::Files { ", files" } else { "" };
+        let optional = if slot.optional || !always(slot) { ", optional" } else { "" };
+        (slot.name.to_owned(), format!("{kind}{form}{optional}"))
+    };
+    slots.into_iter().map(told).collect()
+}
+
+/// Returns what may stand in a block: what it is for, what it takes, and its default.
+fn options(block: &Value, root: &Value) -> Vec<(String, String)> {
+    let none = Map::new();
+    let properties = block.get("properties").and_then(Value::as_object).unwrap_or(&none);
+    let required = |name: &str| block["required"].as_array().is_some_and(|names| names.iter().any(|one| one == name));
+    let told = |(name, option): (&String, &Value)| {
+        let default = match option.get("default") {
+            _ if required(name) => "; required".to_owned(),
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(word)) => format!("; by default {word}"),
+            Some(default) => format!("; by default {}", schema::short(default)),
+        };
+        let told = format!("{} ({}{default})", description(option), takes(option, root).join(" | "));
+        (name.clone(), told.trim_start().to_owned())
+    };
+    properties.iter().map(told).collect()
+}
+
+fn description(schema: &Value) -> String {
+    schema.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ")
+}
+
+/// Returns what a value may be: words as they are, everything else by its type.
+fn takes(schema: &Value, root: &Value) -> Vec<String> {
+    let text = |name: &str| schema.get(name).and_then(Value::as_str);
+    if let Some(place) = text("$ref").and_then(|place| root.pointer(place.strip_prefix('#')?)) {
+        return takes(place, root);
+    }
+    if let Some(asset) = text(mark::ASSET) {
+        return vec![format!("name of a {asset}")];
+    }
+    if text(mark::PATH).is_some() {
+        return vec!["path".to_owned()];
+    }
+    if let Some(word) = schema.get("const") {
+        return vec![word.as_str().map_or_else(|| word.to_string(), str::to_owned)];
+    }
+    let list = |name: &str| schema.get(name).and_then(Value::as_array);
+    if let Some(any) = list("oneOf").or_else(|| list("anyOf")) {
+        let mut all: Vec<String> = any.iter().flat_map(|one| takes(one, root)).collect();
+        all.dedup();
+        return all;
+    }
+    let plain = |word: &str| {
+        if word == "object" {
+            "block"
+        } else if word == "array" {
+            "list"
+        } else {
+            word
+        }
+        .to_owned()
+    };
+    let words = list("enum").or_else(|| list("type")).into_iter().flatten().filter_map(Value::as_str);
+    words.chain(text("type")).filter(|word| *word != "null").map(plain).collect()
+}
