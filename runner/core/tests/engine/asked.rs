@@ -78,7 +78,10 @@ fn what_is_not_there_has_a_neighbour() {
     for (output, story) in [
         ("wrods", "the last run has no stage `wrods`; did you mean `words`?"),
         ("something", "the last run has no stage `something`; there are `lines`, `words`, `few`, `totals`, `bundle`"),
-        ("growth/words", "the last run has no stage `growth/words`; there are `lines`, `words`, `few`, `totals`, `bundle`"),
+        (
+            "growth/words",
+            "the last run has no stage `growth/words`; there are `lines`, `words`, `few`, `totals`, `bundle`",
+        ),
         ("", "the last run has no stage ``; there are `lines`, `words`, `few`, `totals`, `bundle`"),
         ("words.droped", "`words` has no output `droped`; did you mean `dropped`?"),
         ("words.totals", "`words` has no output `totals`; there are `words`, `dropped`"),
