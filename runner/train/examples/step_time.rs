@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Exec;
+use sentinel_domain::fakes;
 use sentinel_domain::ports::{EngineError, Optimisation, PreferenceTask, Scenes, Trainer, VlmSpec, Watch};
-use sentinel_domain::records::{Pair, PairType};
+use sentinel_domain::records::Pair;
 use sentinel_train::CandleTrainer;
 use sentinel_world::{DESCRIBE, TinyWorld};
 
@@ -102,23 +103,9 @@ fn pairs(count: usize) -> Result<(Vec<Pair>, Pictures), EngineError> {
         let picture = Digest::of(&scene.png);
         for step in 0..A_PICTURE {
             let at = step % truthful.len();
-            pairs.push(Pair {
-                id: scene.id.clone(),
-                step: at as u32,
-                picture,
-                image_path: format!("{}.png", scene.id),
-                question: DESCRIBE.to_owned(),
-                context: truthful[..at].to_vec(),
-                chosen: truthful[at].clone(),
-                rejected: imagined[at % imagined.len()].clone(),
-                objects_of_chosen: Vec::new(),
-                hallucinated_in_rejected: Vec::new(),
-                factual: Vec::new(),
-                named: Vec::new(),
-                named_hallucinated: Vec::new(),
-                is_last: false,
-                pair_type: PairType::Agnostic,
-            });
+            let context: Vec<&str> = truthful[..at].iter().map(String::as_str).collect();
+            let pair = fakes::pair(&scene.id, &context, &truthful[at], &imagined[at % imagined.len()]);
+            pairs.push(Pair { picture, question: DESCRIBE.to_owned(), ..pair });
         }
         pictures.insert(picture, scene.png);
     }

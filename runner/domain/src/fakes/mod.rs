@@ -3,9 +3,11 @@
 
 mod engines;
 mod job;
+mod pair;
 
 pub use engines::{
     FakeDetector, FakeEngines, FakeFilter, FakeVlm, LineConverter, NoEngines, PatternScenes, RecordingTrainer, Sight,
     Speech, WordExtractor,
 };
 pub use job::MemoryJob;
+pub use pair::pair;

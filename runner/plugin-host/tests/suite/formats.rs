@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sentinel_core::digest::Digest;
+use sentinel_domain::fakes;
 use sentinel_domain::ports::EngineError;
 use sentinel_domain::records::{Pair, PairType};
 use serde::Deserialize;
@@ -11,22 +11,15 @@ use serde::Deserialize;
 use crate::bench::{host, root, shipped};
 
 fn pair(id: &str, context: &[&str], chosen: &str, rejected: &str) -> Pair {
+    let pair_type = if context.is_empty() { PairType::Agnostic } else { PairType::Coherent };
     Pair {
-        id: id.to_owned(),
-        step: context.len() as u32,
-        picture: Digest::of(id.as_bytes()),
         image_path: format!("pictures/{id}.jpg"),
         question: "Describe this image.".to_owned(),
-        context: context.iter().map(|sentence| (*sentence).to_owned()).collect(),
-        chosen: chosen.to_owned(),
-        rejected: rejected.to_owned(),
         objects_of_chosen: vec!["cat".to_owned()],
         hallucinated_in_rejected: vec!["dog".to_owned()],
         factual: vec!["cat".to_owned()],
-        named: Vec::new(),
-        named_hallucinated: Vec::new(),
-        is_last: false,
-        pair_type: if context.is_empty() { PairType::Agnostic } else { PairType::Coherent },
+        pair_type,
+        ..fakes::pair(id, context, chosen, rejected)
     }
 }
 

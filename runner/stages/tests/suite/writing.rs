@@ -6,11 +6,9 @@ use sentinel_core::artifact::FileSet;
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Job;
 use sentinel_core::stage::{StageError, WholeInputs, parse_rows};
-use sentinel_domain::fakes::{FakeEngines, FakeFilter, LineConverter, MemoryJob, RecordingTrainer};
+use sentinel_domain::fakes::{self, FakeEngines, FakeFilter, LineConverter, MemoryJob, RecordingTrainer};
 use sentinel_domain::ports::{Converter, EngineError, FilterScope, Kept};
-use sentinel_domain::records::{
-    Caption, Description, Detection, Dropped, FoundBox, Measurement, Memory, Pair, PairType,
-};
+use sentinel_domain::records::{Caption, Description, Detection, Dropped, FoundBox, Measurement, Memory, Pair};
 use serde_json::{Value, json};
 
 use crate::bench::{files_of, parse, rows, run_one, run_units, run_whole, stage, unit, units_of, whole, word_engines};
@@ -26,23 +24,16 @@ fn png(mark: u8) -> Vec<u8> {
 }
 
 fn pair(id: &str, picture: Digest, chosen: &str) -> Pair {
-    let text = |text: &str| text.to_owned();
     Pair {
-        id: text(id),
-        step: 1,
         picture,
         image_path: format!("elsewhere/{id}.png"),
-        question: text("Q"),
-        context: vec![text("One."), text("Two.")],
-        chosen: text(chosen),
-        rejected: text("A kite."),
-        objects_of_chosen: vec![text("dog")],
-        hallucinated_in_rejected: vec![text("kite")],
-        factual: vec![text("dog")],
-        named: vec![text("cat")],
-        named_hallucinated: vec![],
-        is_last: false,
-        pair_type: PairType::Agnostic,
+        question: "Q".to_owned(),
+        step: 1,
+        objects_of_chosen: vec!["dog".to_owned()],
+        hallucinated_in_rejected: vec!["kite".to_owned()],
+        factual: vec!["dog".to_owned()],
+        named: vec!["cat".to_owned()],
+        ..fakes::pair(id, &["One.", "Two."], chosen, "A kite.")
     }
 }
 

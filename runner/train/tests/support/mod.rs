@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sentinel_core::digest::Digest;
+use sentinel_domain::fakes;
 use sentinel_domain::ports::Watch;
-use sentinel_domain::records::{Pair, PairType};
+use sentinel_domain::records::Pair;
 
 pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
@@ -24,23 +24,7 @@ pub(crate) fn model() -> tempfile::TempDir {
 
 /// A pair about a picture of no bytes.
 pub(crate) fn pair(chosen: &str, rejected: &str) -> Pair {
-    Pair {
-        id: "r".into(),
-        step: 0,
-        picture: Digest::of(b""),
-        image_path: "picture.png".into(),
-        question: "What is here?".into(),
-        context: Vec::new(),
-        chosen: chosen.into(),
-        rejected: rejected.into(),
-        objects_of_chosen: Vec::new(),
-        hallucinated_in_rejected: Vec::new(),
-        factual: Vec::new(),
-        named: Vec::new(),
-        named_hallucinated: Vec::new(),
-        is_last: false,
-        pair_type: PairType::Agnostic,
-    }
+    Pair { question: "What is here?".to_owned(), ..fakes::pair("", &[], chosen, rejected) }
 }
 
 /// Wants to stop after so many steps.
