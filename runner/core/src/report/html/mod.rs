@@ -146,7 +146,7 @@ impl Page {
             content = content
                 .with(el("p").class("note").text("Shown further up: ").text(clipped(&show.repeated.join(", "), 200)));
         }
-        self.section(&anchor_of_show(number), &sentence(&titles.join(", ")), show.stage, content);
+        self.section(&anchor_of_show(number), &capital(&titles.join(", ")), show.stage, content);
     }
 }
 
@@ -162,7 +162,7 @@ fn anchors<'a>(gathered: &Gathered<'a>) -> BTreeMap<&'a str, String> {
 }
 
 /// Returns a text with its first letter large.
-fn sentence(text: &str) -> String {
+fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
