@@ -139,10 +139,7 @@ mod tests {
         let amounts =
             [amount(1, "pairs", Form::Rows), amount(2000, "pairs", Form::Rows), amount(1, "log", Form::Files)];
         assert_eq!(amounts, ["1 pair", "2,000 pairs", "1 log file"]);
-        assert_eq!(
-            [amount(1, "dropped", Form::Rows), amount(2, "page", Form::Files)],
-            ["1 dropped", "2 page files"]
-        );
+        assert_eq!([amount(1, "dropped", Form::Rows), amount(2, "page", Form::Files)], ["1 dropped", "2 page files"]);
         assert_eq!([named(["b", "a", "b"]), named([])], ["`b`, `a`", ""]);
         assert_eq!(named(["a", "b", "\u{1b}c", "d", "e"]), "`a`, `b`, `␛c` and 2 more");
         assert_eq!(
