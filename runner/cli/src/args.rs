@@ -142,6 +142,9 @@ pub(crate) struct StoreArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) workflow: WorkflowArgs,
+    /// A YAML file of secrets, each a name and a text; without it, `secret: NAME` is the environment variable NAME.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets: Option<PathBuf>,
     /// A pilot: lets only so many records out of `read` and `scenes`; the whole run reuses what it computes.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,

@@ -8,20 +8,23 @@ use std::sync::{Arc, Mutex, Once, OnceLock};
 use sentinel_core::job::Exec;
 use sentinel_domain::ports::{
     Catalogue, Converter, Detector, DetectorSpec, EngineError, Engines, Extractor, Filter, FilterScope, PluginSpec,
-    Scenes, Trainer, Vlm, VlmSpec,
+    Scenes, ServerSpec, Trainer, Vlm, VlmSpec,
 };
 use sentinel_plugin_host::PluginHost;
 use sentinel_train::CandleTrainer;
 use sentinel_world::TinyWorld;
 
 use crate::printer;
+use crate::secrets::Secrets;
 
 /// The engines of this program.
 pub(crate) struct NativeEngines {
     catalogue: Catalogue,
     models: Mutex<BTreeMap<ModelKey, Arc<dyn Vlm>>>,
     detectors: Mutex<BTreeMap<String, Arc<dyn Detector>>>,
+    servers: Mutex<BTreeMap<String, Arc<dyn Vlm>>>,
     plugins: OnceLock<PluginHost>,
+    secrets: Secrets,
     /// Whether what runs detectors was told: only who runs one needs to know.
     noted: Once,
 }
@@ -31,12 +34,13 @@ type ModelKey = (PathBuf, Option<PathBuf>, Option<u32>);
 
 impl NativeEngines {
     /// Looks what there is; opens nothing.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(secrets: Secrets) -> Self {
         let catalogue = Catalogue {
             families: sentinel_models::FAMILIES.to_vec(),
             detectors: sentinel_detect::DETECTORS.iter().map(|family| family.name).collect(),
             losses: sentinel_train::losses::LOSSES.iter().map(|loss| loss.name).collect(),
             model_engine: sentinel_models::ENGINE.to_owned(),
+            server_engine: sentinel_remote::ENGINE.to_owned(),
             detector_engine: sentinel_detect::search().engine.identity(),
             plugin_engine: sentinel_plugin_host::ENGINE.to_owned(),
             scenes_engine: sentinel_world::ENGINE.to_owned(),
@@ -45,7 +49,9 @@ impl NativeEngines {
             catalogue,
             models: Mutex::default(),
             detectors: Mutex::default(),
+            servers: Mutex::default(),
             plugins: OnceLock::new(),
+            secrets,
             noted: Once::new(),
         }
     }
@@ -65,6 +71,13 @@ impl Engines for NativeEngines {
         once(&self.models, key, || {
             let opened = sentinel_models::vlm::open(spec, exec);
             Ok(Arc::new(opened.map_err(|error| EngineError::Refused(error.to_string()))?))
+        })
+    }
+
+    fn server(&self, spec: &ServerSpec) -> Result<Arc<dyn Vlm>, EngineError> {
+        once(&self.servers, format!("{spec:?}"), || {
+            let secret = spec.secret.as_deref().map(|name| self.secrets.of(name)).transpose()?;
+            Ok(Arc::new(sentinel_remote::open(spec, secret)?))
         })
     }
 

@@ -7,6 +7,7 @@ mod engines;
 mod exit;
 mod printer;
 mod progress;
+mod secrets;
 
 use std::process::ExitCode;
 

@@ -71,6 +71,8 @@ pub mod mark {
     /// directories enters the key; of a shelf, a directory that may hold much more than is used, only what
     /// [`Stage::listed_files`](super::Stage::listed_files) names.
     pub const PATH: &str = "x-sentinel-path";
+    /// On a field: it says how the work is done and not what comes out, so that its value enters no key.
+    pub const HOW: &str = "x-sentinel-how";
 }
 
 /// What is wrong in a `with:` block beyond its schema.

@@ -1,4 +1,5 @@
-//! The field's words: records, config types, and the ports through which stages reach engines. Data and traits, no algorithms.
+//! The field's words: records, config types, and the ports through which stages reach engines. Data and traits; the only algorithm is
+//! [`sentence`], the rule that every engine must keep alike.
 //!
 //! Reading order: [`records`] (what flows along the edges), [`ports`] (what engines must offer), [`config`] (types shared by
 //! `with:` blocks). [`KINDS`] is the one list of artifact kinds.
@@ -8,6 +9,7 @@ pub mod config;
 pub mod fakes;
 pub mod ports;
 pub mod records;
+pub mod sentence;
 
 use sentinel_core::artifact::{Form, KindInfo};
 

@@ -3,7 +3,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use schemars::JsonSchema;
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Exec;
 use sentinel_core::stage::{Fault, StageError};
@@ -15,6 +17,8 @@ use crate::records::{Dialogue, FoundBox, Mention, Pair, Sentence};
 pub trait Engines: Send + Sync {
     /// Opens a vision-language model from a Hugging Face directory.
     fn vlm(&self, spec: &VlmSpec, exec: &Exec) -> Result<Arc<dyn Vlm>, EngineError>;
+    /// Opens a model behind a server.
+    fn server(&self, spec: &ServerSpec) -> Result<Arc<dyn Vlm>, EngineError>;
     /// Opens an object detector.
     fn detector(&self, spec: &DetectorSpec, exec: &Exec) -> Result<Arc<dyn Detector>, EngineError>;
     /// Opens an extractor plugin.
@@ -44,6 +48,8 @@ pub struct Catalogue {
     pub losses: Vec<&'static str>,
     /// Engine, version, device class and dtype of model code: enters the keys of sampling, captioning and training.
     pub model_engine: String,
+    /// Engine and version of what talks to servers: enters the keys of sampling and captioning through them.
+    pub server_engine: String,
     /// Engine and version of the detectors in use (ONNX Runtime or tract): enters the key of detection.
     pub detector_engine: String,
     /// Engine and version of the sandbox: enters the keys of plugin stages.
@@ -59,6 +65,38 @@ pub struct VlmSpec {
     pub path: PathBuf,
     /// A PEFT adapter directory that belongs to this entry.
     pub adapter: Option<PathBuf>,
+}
+
+/// An entry of `models:` of kind `vlm` behind an OpenAI-compatible server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSpec {
+    /// Up to `/v1`.
+    pub url: String,
+    /// The model's name there.
+    pub model: String,
+    /// The name of the secret that is sent as bearer token.
+    pub secret: Option<String>,
+    /// How it is asked to go on with a description.
+    pub continuation: Continuation,
+    /// Most requests under way.
+    pub concurrency: u32,
+    /// Longest silence.
+    pub timeout: Duration,
+    /// Attempts after the first.
+    pub retries: u32,
+}
+
+/// How a server is asked to go on with a description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Continuation {
+    /// By an unfinished assistant turn where the server's program is known to go on with it, else by a quotation.
+    #[default]
+    Auto,
+    /// The description so far is an unfinished assistant turn (`continue_final_message`).
+    Turn,
+    /// The description so far is quoted in the question.
+    Quoted,
 }
 
 /// An entry of `models:` of kind `detector`.

@@ -4,13 +4,14 @@
 
 use candle_core::{Result, Tensor};
 
+use sentinel_domain::sentence::{Boundary, boundary};
+
 use crate::ModelError;
 use crate::families::llama::{KeyValue, Llama, Positions};
 use crate::layers::Adapter;
 use crate::ops::{Span, attend_shared};
 use crate::prefix::Prefix;
 use crate::sampler::{Stream, Warp};
-use crate::sentence::{Boundary, boundary};
 use crate::text::Text;
 
 /// How sentences are drawn.

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`config`] and [`weights`] (what a checkpoint says), [`layers`] over [`ops`] (the arithmetic),
 //! [`families`] (one file a model), then what is said with it: [`text`] (tokens), `prefix` (what stands before a sentence),
-//! `generate` (sentences drawn after it) with [`sampler`] and [`sentence`], and [`vlm`], the port.
+//! `generate` (sentences drawn after it) with [`sampler`], and [`vlm`], the port.
 //!
 //! A model is immutable and shared: a LoRA adapter is an argument of each call ([`layers::Adapter`]), never a switch.
 
@@ -17,7 +17,6 @@ pub mod layers;
 pub mod ops;
 mod prefix;
 pub mod sampler;
-pub mod sentence;
 pub mod text;
 pub mod vlm;
 pub mod weights;

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use sentinel_models::sentence::{Boundary, boundary};
+use sentinel_domain::sentence::{Boundary, boundary};
 use sentinel_models::text::Text;
 
 /// Texts, with `|` where a sentence ends. The text's own end is none of them: there the model says that it is done.

@@ -17,15 +17,15 @@ use serde_json::Value;
 
 use crate::gallery::{self, CARDS_MAX};
 use crate::kind::{Entry, Given, JobWatch, Parsed, config, each_answered};
-use crate::models::{self, Model};
 use crate::sample::{Asked, EndRule};
+use crate::speaker::Speaker;
 
 pub(crate) static ENTRY: Entry = Entry {
     name: "caption",
     summary: "completes each description to its end",
     schema: || schema_for!(Config),
     parse,
-    shapes: |with| Model::slots(with).map(shape).collect(),
+    shapes: |with| Speaker::possible(with).map(shape).collect(),
 };
 
 /// What `caption` takes.
@@ -64,29 +64,28 @@ impl Default for Config {
 
 fn parse(with: Value, given: &Given<'_>) -> Parsed {
     let config: Config = config(with)?;
-    let model = Model::of(config.model.as_ref(), given)?;
+    let model = Speaker::of(config.model.as_ref(), given)?;
     Ok(Box::new(Complete { config, model, engines: given.engines.clone() }))
 }
 
 struct Complete {
     config: Config,
-    model: Model,
+    model: Speaker,
     engines: Arc<dyn Engines>,
 }
 
-fn shape(model: Option<Slot>) -> Shape {
+fn shape(model: Vec<Slot>) -> Shape {
     let descriptions =
         Slot::rows("descriptions", "descriptions").view(&["picture", "image_path", "question", "context"]);
-    let inputs = [descriptions, Slot::files("adapter", "adapter").optional()];
-    Shape::units(inputs.into_iter().chain(model).collect::<Vec<_>>(), [Slot::rows("captions", "captions")])
+    Shape::units(std::iter::once(descriptions).chain(model).collect::<Vec<_>>(), [Slot::rows("captions", "captions")])
 }
 
 impl Stage for Complete {
     fn inputs(&self) -> Vec<Slot> {
-        shape(self.model.slot()).inputs
+        shape(self.model.inputs()).inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        shape(self.model.slot()).outputs
+        shape(self.model.inputs()).outputs
     }
     fn version(&self) -> u32 {
         2
@@ -99,10 +98,10 @@ impl Stage for Complete {
         self.config.stream.as_deref()
     }
     fn engine(&self) -> Option<String> {
-        Some(self.engines.catalogue().model_engine.clone())
+        Some(self.model.engine(&*self.engines))
     }
     fn uses_device(&self) -> bool {
-        true
+        matches!(self.model, Speaker::Files(_))
     }
     fn work(&self) -> Work<'_> {
         Work::Units(self)
@@ -124,9 +123,7 @@ impl Stage for Complete {
 impl UnitStage for Complete {
     fn run(&self, units: &[Unit], job: &dyn Job) -> Result<Vec<Result<UnitOutput, Fault>>, StageError> {
         let Some(first) = units.first() else { return Ok(Vec::new()) };
-        let base = self.model.spec(first.files("model"), job)?;
-        let adapter = models::adapter(first.files("adapter"), &base, job)?;
-        let vlm = self.engines.vlm(&base, job.exec())?;
+        let (vlm, adapter) = self.model.open(first, &*self.engines, job)?;
         let asked = units.iter().map(|unit| Asked::of(unit, job)).collect::<Result<Vec<_>, _>>()?;
         let prompts: Vec<Prompt<'_>> = asked.iter().map(Asked::prompt).collect();
         let answers = vlm.caption(&prompts, &self.captioning(job.seed()), adapter.as_ref(), &JobWatch(job))?;

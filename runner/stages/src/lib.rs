@@ -34,6 +34,8 @@ mod reference;
 mod released;
 mod sample;
 mod scenes;
+mod served;
+mod speaker;
 mod train;
 
 use std::sync::Arc;

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::kind::{Given, wrong};
+use crate::served::Served;
 
 /// Every kind of entry of `models:`, sorted by name.
 pub static ASSETS: &[AssetKind] = &[
@@ -27,15 +28,23 @@ pub static ASSETS: &[AssetKind] = &[
     },
     AssetKind {
         name: "vlm",
-        summary: "a vision-language model as a Hugging Face checkpoint directory",
+        summary: "a vision-language model: a Hugging Face checkpoint directory, or a server that has it",
         schema: || schema_for!(VlmEntry),
     },
 ];
 
 /// A vision-language model.
 #[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum VlmEntry {
+    Files(VlmFiles),
+    Served(Served),
+}
+
+/// A vision-language model as files.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct VlmEntry {
+pub(crate) struct VlmFiles {
     /// A Hugging Face checkpoint directory: `config.json`, safetensors, tokenizer and processor files.
     path: DirPath,
     /// A PEFT adapter directory that goes with it.
@@ -67,7 +76,7 @@ struct PluginEntry {
 }
 
 /// Returns the entry of this name, parsed. The runner has checked that it is there and of the right kind.
-fn entry<'a, T: DeserializeOwned>(
+pub(crate) fn entry<'a, T: DeserializeOwned>(
     name: &str,
     given: &'a Given<'_>,
     pointer: &str,
@@ -115,8 +124,13 @@ impl Model {
     /// Returns the model that `with.model` names, or the promise of one on an edge.
     pub(crate) fn of(name: Option<&VlmName>, given: &Given<'_>) -> Result<Self, Vec<ConfigError>> {
         let Some(VlmName(name)) = name else { return Ok(Self::Needed) };
-        let (_, VlmEntry { path, adapter }) = entry(name, given, "/model")?;
-        Ok(Self::Entry(VlmSpec { path: path.0, adapter: adapter.map(|adapter| adapter.0) }))
+        match entry(name, given, "/model")?.1 {
+            VlmEntry::Files(files) => Ok(Self::Entry(files.spec())),
+            VlmEntry::Served(_) => {
+                let message = format!("`{name}` is a model behind a server, and such a one cannot be trained");
+                Err(wrong("/model", message, None))
+            }
+        }
     }
 
     /// Returns the slot for a checkpoint: there is one exactly when `with.model` names no entry.
@@ -137,6 +151,13 @@ impl Model {
             (Self::Needed, Some(files)) => Ok(VlmSpec { path: job.materialise(files)?, adapter: None }),
             (Self::Needed, None) => Err(StageError::Bug("nothing in slot `model`".to_owned())),
         }
+    }
+}
+
+impl VlmFiles {
+    /// Returns what the engines need to open it.
+    pub(crate) fn spec(self) -> VlmSpec {
+        VlmSpec { path: self.path.0, adapter: self.adapter.map(|adapter| adapter.0) }
     }
 }
 

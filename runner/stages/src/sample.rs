@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::kind::{Entry, Given, JobWatch, Parsed, config, each_answered};
-use crate::models::{self, Model};
+use crate::speaker::Speaker;
 
 pub(crate) static ENTRY: Entry = Entry {
     name: "sample",
     summary: "draws candidate next sentences for each description",
     schema: || schema_for!(Config),
     parse,
-    shapes: |with| Model::slots(with).map(shape).collect(),
+    shapes: |with| Speaker::possible(with).map(shape).collect(),
 };
 
 /// What `sample` takes.
@@ -86,28 +86,27 @@ impl From<EndRule> for SentenceEnd {
 
 fn parse(with: Value, given: &Given<'_>) -> Parsed {
     let config: Config = config(with)?;
-    let model = Model::of(config.model.as_ref(), given)?;
+    let model = Speaker::of(config.model.as_ref(), given)?;
     Ok(Box::new(Sample { config, model, engines: given.engines.clone() }))
 }
 
 struct Sample {
     config: Config,
-    model: Model,
+    model: Speaker,
     engines: Arc<dyn Engines>,
 }
 
-fn shape(model: Option<Slot>) -> Shape {
+fn shape(model: Vec<Slot>) -> Shape {
     let descriptions = Slot::rows("descriptions", "descriptions").view(&["picture", "question", "context"]);
-    let inputs = [descriptions, Slot::files("adapter", "adapter").optional()];
-    Shape::units(inputs.into_iter().chain(model).collect::<Vec<_>>(), [Slot::rows("sentences", "sentences")])
+    Shape::units(std::iter::once(descriptions).chain(model).collect::<Vec<_>>(), [Slot::rows("sentences", "sentences")])
 }
 
 impl Stage for Sample {
     fn inputs(&self) -> Vec<Slot> {
-        shape(self.model.slot()).inputs
+        shape(self.model.inputs()).inputs
     }
     fn outputs(&self) -> Vec<Slot> {
-        shape(self.model.slot()).outputs
+        shape(self.model.inputs()).outputs
     }
     fn version(&self) -> u32 {
         2
@@ -119,10 +118,10 @@ impl Stage for Sample {
         self.config.stream.as_deref()
     }
     fn engine(&self) -> Option<String> {
-        Some(self.engines.catalogue().model_engine.clone())
+        Some(self.model.engine(&*self.engines))
     }
     fn uses_device(&self) -> bool {
-        true
+        matches!(self.model, Speaker::Files(_))
     }
     fn work(&self) -> Work<'_> {
         Work::Units(self)
@@ -132,9 +131,7 @@ impl Stage for Sample {
 impl UnitStage for Sample {
     fn run(&self, units: &[Unit], job: &dyn Job) -> Result<Vec<Result<UnitOutput, Fault>>, StageError> {
         let Some(first) = units.first() else { return Ok(Vec::new()) };
-        let base = self.model.spec(first.files("model"), job)?;
-        let adapter = models::adapter(first.files("adapter"), &base, job)?;
-        let vlm = self.engines.vlm(&base, job.exec())?;
+        let (vlm, adapter) = self.model.open(first, &*self.engines, job)?;
         let asked = units.iter().map(|unit| Asked::of(unit, job)).collect::<Result<Vec<_>, _>>()?;
         let prompts: Vec<Prompt<'_>> = asked.iter().map(Asked::prompt).collect();
         let answers = vlm.sample(&prompts, &self.sampling(job.seed()), adapter.as_ref(), &JobWatch(job))?;

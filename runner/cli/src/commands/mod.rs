@@ -33,6 +33,7 @@ use crate::args::{Arguments, Command, StoreArgs, WorkflowArgs};
 use crate::engines::NativeEngines;
 use crate::exit::Exit;
 use crate::printer;
+use crate::secrets::Secrets;
 
 /// What every command has at hand.
 struct Desk {
@@ -48,7 +49,18 @@ impl Desk {
 
 /// Does what the command line asks for.
 pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
-    let desk = Desk { engines: Arc::new(NativeEngines::new()), manifests: Manifests };
+    let secrets = match &arguments.command {
+        Command::Run(args) => Secrets::read(args.secrets.as_deref()),
+        _ => Ok(Secrets::default()),
+    };
+    let secrets = match secrets {
+        Ok(secrets) => secrets,
+        Err(message) => {
+            printer::say(&format!("error: {message}"));
+            return Exit::Wrong;
+        }
+    };
+    let desk = Desk { engines: Arc::new(NativeEngines::new(secrets)), manifests: Manifests };
     let done = match &arguments.command {
         Command::Run(args) => run::run(&desk, args, arguments.verbose > 0),
         Command::Plan(args) => plan::run(&desk, args),

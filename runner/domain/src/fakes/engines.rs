@@ -8,7 +8,7 @@ use sentinel_core::job::Exec;
 use crate::ports::{
     AdapterRef, Captioned, Captioning, Catalogue, Converter, Detector, DetectorSpec, EngineError, Engines, Extractor,
     Filter, FilterScope, Kept, NextTokenTask, PerRecord, PluginSpec, PreferenceTask, Prompt, Sampling, Scene,
-    SceneDialogue, Scenes, TrainLog, Trainer, Vlm, VlmSpec, Watch,
+    SceneDialogue, Scenes, ServerSpec, TrainLog, Trainer, Vlm, VlmSpec, Watch,
 };
 use crate::records::{FoundBox, Mention, Sentence};
 
@@ -18,6 +18,7 @@ fn catalogue() -> Catalogue {
         detectors: vec!["detr", "yolo"],
         losses: vec!["c-dpo", "next-token"],
         model_engine: "no model engine".to_owned(),
+        server_engine: "no server engine".to_owned(),
         detector_engine: "no detector engine".to_owned(),
         plugin_engine: "no plugin engine".to_owned(),
         scenes_engine: "no scenes engine".to_owned(),
@@ -40,6 +41,9 @@ fn nothing<T>(what: &str) -> Result<T, EngineError> {
 impl Engines for NoEngines {
     fn vlm(&self, _: &VlmSpec, _: &Exec) -> Result<Arc<dyn Vlm>, EngineError> {
         nothing("model")
+    }
+    fn server(&self, _: &ServerSpec) -> Result<Arc<dyn Vlm>, EngineError> {
+        nothing("server")
     }
     fn detector(&self, _: &DetectorSpec, _: &Exec) -> Result<Arc<dyn Detector>, EngineError> {
         nothing("detector")
@@ -108,6 +112,9 @@ fn set<T: ?Sized>(engine: Option<&Arc<T>>, what: &str) -> Result<Arc<T>, EngineE
 
 impl Engines for FakeEngines {
     fn vlm(&self, _: &VlmSpec, _: &Exec) -> Result<Arc<dyn Vlm>, EngineError> {
+        set(self.vlm.as_ref(), "model")
+    }
+    fn server(&self, _: &ServerSpec) -> Result<Arc<dyn Vlm>, EngineError> {
         set(self.vlm.as_ref(), "model")
     }
     fn detector(&self, spec: &DetectorSpec, _: &Exec) -> Result<Arc<dyn Detector>, EngineError> {

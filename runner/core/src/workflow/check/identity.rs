@@ -1,4 +1,5 @@
-//! A block without what equals a default, numbers in one spelling: the part of a configuration that enters a key. A field added
+//! A block without what equals a default or only says how the work is done, numbers in one spelling: the part of a configuration
+//! that enters a key. A field added
 //! later with a default that keeps the old behaviour thus leaves every old key as it was.
 
 use std::collections::BTreeMap;
@@ -6,6 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Number, Value};
 
 use super::{escape, schema};
+use crate::stage::mark;
 
 /// Returns what a block that satisfies its schema says beyond the defaults. `configs` holds the schemas of plugin configs by pointer.
 pub(super) fn identity(root: &Value, value: &Value, configs: &BTreeMap<String, Value>) -> Value {
@@ -68,6 +70,9 @@ impl Strip<'_> {
                 stripped.insert(key.clone(), value.clone());
                 continue;
             };
+            if property.get(mark::HOW).is_some() {
+                continue;
+            }
             let own = self.value(root, property, value, &below);
             let default = property.get("default").map(|default| self.value(root, property, default, &below));
             let empty_config = self.configs.contains_key(&below) && own == Value::Object(Map::new());
@@ -154,6 +159,12 @@ mod tests {
         };
         let either = json!({ "oneOf": [branch("one", 0.1), branch("two", 0.2)] });
         assert_eq!(default_at(&either, &json!({ "loss": "two" }), &["beta"]), Some(json!(0.2)));
+    }
+
+    #[test]
+    fn how_the_work_is_done_enters_no_key() {
+        let server = json!({ "url": { "type": "string", (mark::HOW): true }, "model": { "type": "string" } });
+        check(&server, &json!({ "url": "http://a", "model": "m" }), &json!({ "model": "m" }));
     }
 
     #[test]
