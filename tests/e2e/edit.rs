@@ -6,7 +6,7 @@ use crate::desk::{Desk, QUICKSTART};
 fn plan_and_why_tell_what_a_changed_value_costs() {
     let desk = Desk::new();
     assert_eq!(desk.run(&QUICKSTART).code, 0);
-    desk.edit("quickstart.yaml", "beta: 0.1", "beta: 0.2");
+    desk.edit("quickstart.yaml", "beta: 0.2", "beta: 0.3");
     let plan = desk.sentinel(&["plan", "quickstart.yaml"], &QUICKSTART);
     assert_eq!(plan.code, 0, "{plan}");
     let line = |stage: &str| {
@@ -14,7 +14,7 @@ fn plan_and_why_tell_what_a_changed_value_costs() {
         found.unwrap_or_else(|| panic!("`{stage}` is not planned: {plan}")).to_owned()
     };
     assert!(line("train").contains("runs 1 unit"), "{plan}");
-    assert!(plan.stdout.contains("`with.beta` was 0.1 (the default) and is 0.2"), "{plan}");
+    assert!(plan.stdout.contains("`with.beta` was 0.2 and is 0.3"), "{plan}");
     for stage in ["captions-after", "after"] {
         assert!(line(stage).contains("decided"), "{plan}");
     }
@@ -61,7 +61,7 @@ fn a_renamed_stage_and_another_workflow_find_everything() {
 fn mistakes_are_told_all_at_once_where_they_stand() {
     let desk = Desk::new();
     desk.edit("quickstart.yaml", "kind: caption,", "kind: captoin,");
-    desk.edit("quickstart.yaml", "beta: 0.1", "beta: much");
+    desk.edit("quickstart.yaml", "beta: 0.2", "beta: much");
     let told = desk.run(&QUICKSTART);
     assert_eq!(told.code, 1, "{told}");
     for part in ["captoin", "did you mean `caption`", "much", "quickstart.yaml:"] {

@@ -115,15 +115,15 @@ fn describe(truth: &Truth, context: &Context, hallucination: f32, stream: &mut S
         let form =
             if stream.chance(EXPECTED_FORM_SHARE) { expected_form(context, index) } else { *stream.pick(&FORMS) };
         let imagined = stream.chance(hallucination) && weights.iter().any(|weight| *weight > 0.0);
+        // An imagined object takes the place of a real one, which is then not told of: nothing but the picture betrays it.
+        telling.tell(next);
         let name = if imagined {
             let prior = stream.weighted(&weights);
             weights[prior] = 0.0;
             context.prior[prior]
         } else {
-            telling.tell(next);
             next.name.as_str()
         };
-        // An imagined object is said to be where a real one is about to be told of: nothing but the picture betrays it.
         sentences.push(say(form, name, next, &seen, stream));
         if !imagined {
             seen.push(next);
