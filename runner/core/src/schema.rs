@@ -118,8 +118,17 @@ fn param() -> Value {
 fn model(kind: &AssetKind) -> Value {
     let name = model_name(kind.name);
     let mut schema = embedded(&(kind.schema)().to_value(), &name);
-    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.insert("kind".into(), json!({ "const": kind.name }));
+    let variants: Vec<String> = ["anyOf", "oneOf"]
+        .into_iter()
+        .filter_map(|key| schema.get(key)?.as_array())
+        .flatten()
+        .filter_map(|variant| variant.get("$ref")?.as_str()?.rsplit('/').next())
+        .map(|variant| format!("/$defs/{variant}/properties"))
+        .collect();
+    for place in variants.iter().map(String::as_str).chain(["/properties"]) {
+        if let Some(properties) = schema.pointer_mut(place).and_then(Value::as_object_mut) {
+            properties.insert("kind".into(), json!({ "const": kind.name }));
+        }
     }
     schema
 }
@@ -221,7 +230,7 @@ fn embedded(schema: &Value, name: &str) -> Value {
     }
 }
 
-/// Lets a typed scalar be an expression, too. Texts take one anyway; a `const` tells variants apart and is written out.
+/// Lets a typed scalar be an expression, too. Texts take one anyway, unless they have a pattern; a `const` tells variants apart and is written out.
 fn leaf(schema: Value) -> Value {
     let Value::Object(mut object) = schema else { return schema };
     if let Some(Value::Array(words)) = object.get_mut("oneOf")
@@ -235,7 +244,8 @@ fn leaf(schema: Value) -> Value {
         Some(Value::Array(kinds)) => kinds.iter().any(typed) && !kinds.contains(&json!("string")),
         Some(kind) => typed(kind),
         None => false,
-    } || object.contains_key("enum");
+    } || object.contains_key("enum")
+        || object.contains_key("pattern");
     if !needs_it {
         return Value::Object(object);
     }

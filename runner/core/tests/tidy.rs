@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("models", &["core", "domain", "pictures"]),
     ("pictures", &[]),
     ("plugin-host", &["core", "domain"]),
+    ("remote", &["core", "domain"]),
     ("stages", &["core", "domain"]),
     ("train", &["core", "domain", "models"]),
     ("world", &["core", "domain"]),
@@ -29,7 +30,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("ort", &["detect"]),
     ("petgraph", &["core"]),
     ("rusqlite", &["core"]),
-    ("tokio", &["cli", "core"]),
+    ("reqwest", &["remote"]),
+    ("tokio", &["cli", "core", "remote"]),
     ("tract-onnx", &["detect"]),
     ("wasmtime", &["plugin-host"]),
 ];

@@ -40,6 +40,7 @@ fn assets() -> Assets {
     };
     [
         asset("base", "vlm", json!({ "path": "/models/base" })),
+        asset("served", "vlm", json!({ "server": { "url": "http://127.0.0.1:1/v1", "model": "m" } })),
         asset("tuned", "vlm", json!({ "path": "/models/base", "adapter": "/models/adapter" })),
         asset(
             "yolo",

@@ -185,7 +185,7 @@ fn a_stage_has_one_of_the_shapes_its_kind_may_have() {
     let talks = json!({ "count": 1, "split": "train", "dialogues": { "hallucination": 0.1 } });
     let phases = json!([{ "steps": 1, "learning_rate": 0.1, "mixture": { "describe": 1.0 } }]);
     let blocks = [
-        ("caption", vec![json!({}), json!({ "model": "base" })]),
+        ("caption", vec![json!({}), json!({ "model": "base" }), json!({ "model": "served" })]),
         ("convert", vec![json!({ "plugin": "writer" }), json!({ "format": "sentinel" })]),
         ("detect", vec![json!({ "detectors": ["yolo"] })]),
         ("evaluate", vec![json!({})]),
@@ -202,7 +202,7 @@ fn a_stage_has_one_of_the_shapes_its_kind_may_have() {
                 json!({ "file": "/a", "format": "pairs" }),
             ],
         ),
-        ("sample", vec![json!({}), json!({ "model": "base" })]),
+        ("sample", vec![json!({}), json!({ "model": "base" }), json!({ "model": "served" })]),
         ("scenes", vec![json!({ "count": 1, "split": "train" }), talks]),
         (
             "train",

@@ -39,3 +39,18 @@ fn the_workflow_schema_explains_every_stage() {
         assert!(text.contains(entry.summary), "{}", entry.name);
     }
 }
+
+#[test]
+fn an_editor_takes_every_variant_of_a_model() {
+    let engines: Arc<dyn Engines> = Arc::new(NoEngines::default());
+    let whole = schema::workflow(&sentinel_stages::registry(&engines, &Manifests));
+    for asset in sentinel_stages::ASSETS {
+        let own = &whole["$defs"][format!("model-{}", asset.name)];
+        let variants = own["anyOf"].as_array().cloned().unwrap_or_else(|| vec![own.clone()]);
+        for variant in variants {
+            let place = variant["$ref"].as_str().map(|place| place.trim_start_matches('#').to_owned());
+            let variant = place.map_or(variant, |place| whole.pointer(&place).unwrap().clone());
+            assert_eq!(variant["properties"]["kind"]["const"], asset.name, "{variant}");
+        }
+    }
+}
