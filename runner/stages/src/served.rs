@@ -56,11 +56,18 @@ struct SecretName {
 }
 
 impl ServerEntry {
-    /// Returns what the engines need to open it.
-    pub(crate) fn spec(self) -> ServerSpec {
+    /// Returns what the engines need to open it; the error is half a sentence.
+    pub(crate) fn spec(self) -> Result<ServerSpec, String> {
+        let place = ["http://", "https://"].into_iter().find_map(|scheme| self.url.strip_prefix(scheme));
+        if place.is_none_or(|place| {
+            place.is_empty() || place.contains(['@', '?', '#']) || place.contains(char::is_whitespace)
+        }) {
+            let url = self.url;
+            return Err(format!("the address `{url}` is not `http://…` or `https://…` with a host and at most a path"));
+        }
         let Self { url, model, revision: _, key, continuation, concurrency, timeout, retries } = self;
         let (secret, timeout) = (key.map(|key| key.secret), Duration::from_secs(timeout.into()));
-        ServerSpec { url, model, secret, continuation, concurrency, timeout, retries }
+        Ok(ServerSpec { url, model, secret, continuation, concurrency, timeout, retries })
     }
 }
 
@@ -74,4 +81,27 @@ fn eight() -> u32 {
 
 fn two_minutes() -> u32 {
     120
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn spec(url: &str) -> Result<ServerSpec, String> {
+        serde_json::from_value::<ServerEntry>(json!({ "url": url, "model": "m" })).unwrap().spec()
+    }
+
+    #[test]
+    fn an_address_is_a_host_and_a_path() {
+        for url in ["http://127.0.0.1:8000/v1", "https://a.b", "http://a/v1/"] {
+            assert_eq!(spec(url).unwrap().url, url);
+        }
+        // What else an address may hold would be sent, kept or printed where nobody expects it: a password, a query.
+        for url in
+            ["", "a.b/v1", "ftp://a", "http://", "http://me:secret@a/v1", "http://a?key=1", "http://a b", "http://a#b"]
+        {
+            assert!(spec(url).unwrap_err().contains("address"), "{url}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use sentinel_domain::config::VlmName;
 use sentinel_domain::ports::{AdapterRef, Engines, ServerSpec, Vlm};
 use serde_json::Value;
 
-use crate::kind::Given;
+use crate::kind::{Given, wrong};
 use crate::models::{Model, VlmEntry, adapter, entry};
 use crate::served::Served;
 
@@ -29,7 +29,10 @@ impl Speaker {
         let Some(VlmName(name)) = name else { return Ok(Self::Files(Model::Needed)) };
         Ok(match entry(name, given, "/model")?.1 {
             VlmEntry::Files(files) => Self::Files(Model::Entry(files.spec())),
-            VlmEntry::Served(Served { server }) => Self::Served(server.spec()),
+            VlmEntry::Served(Served { server }) => {
+                let spec = server.spec().map_err(|error| wrong("/model", format!("model `{name}`: {error}"), None));
+                Self::Served(spec?)
+            }
         })
     }
 
