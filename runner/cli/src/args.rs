@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sentinel_core::diag::render;
+use sentinel_core::run::Selection;
 use sentinel_core::workflow::declared_params;
 
 use crate::exit::{Exit, HELP};
@@ -129,6 +130,31 @@ pub(crate) struct WorkflowArgs {
     pub(crate) store: StoreArgs,
 }
 
+/// Which part of a workflow.
+#[derive(Args)]
+#[group(multiple = false)]
+pub(crate) struct SelectionArgs {
+    /// Only these stages; what they need must be in the store. Other results are left as they are.
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    only: Vec<String>,
+    /// These stages and all that need them; what else those need must be in the store.
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    from: Vec<String>,
+    /// These stages and all that they need.
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    until: Vec<String>,
+}
+
+impl SelectionArgs {
+    /// Returns the part that is asked for; `None` for all of it.
+    pub(crate) fn selection(&self) -> Option<Selection> {
+        let of = |ids: &Vec<String>, make: fn(Vec<String>) -> Selection| (!ids.is_empty()).then(|| make(ids.clone()));
+        of(&self.only, Selection::Only)
+            .or_else(|| of(&self.from, Selection::From))
+            .or_else(|| of(&self.until, Selection::Until))
+    }
+}
+
 /// Which store.
 #[derive(Args, Clone)]
 pub(crate) struct StoreArgs {
@@ -142,6 +168,8 @@ pub(crate) struct StoreArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) workflow: WorkflowArgs,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// A YAML file of secrets, each a name and a text; without it, `secret: NAME` is the environment variable NAME.
     #[arg(long, value_name = "FILE")]
     pub(crate) secrets: Option<PathBuf>,
@@ -164,6 +192,8 @@ pub(crate) struct RunArgs {
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) workflow: WorkflowArgs,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// Plans a pilot, as `run --limit` would do it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,

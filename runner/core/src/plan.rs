@@ -39,6 +39,8 @@ pub struct Planned {
     pub undecided: bool,
     /// Those of the stages it reads from, and of the loops, that would run or are undecided themselves.
     pub after: Vec<String>,
+    /// Whether it is not asked to compute, so that a run would end where it had to.
+    pub kept_only: bool,
     /// Why units would be computed, most telling first; why all would be, if the stage itself is not what it was.
     pub because: Vec<String>,
 }
@@ -68,6 +70,7 @@ impl Plan {
                 undecided: told.tally.undecided > 0,
                 after,
                 because,
+                kept_only: workflow.kept_only.contains(told.id.split('/').next().unwrap_or_default()),
             });
         }
         let skipped = workflow.skipped.iter().map(|one| (one.id.clone(), one.because.clone())).collect();
@@ -116,6 +119,7 @@ impl Planned {
             (runs, true) => format!("runs {}{cached}; more is decided after {after}", counted(runs, "unit")),
             (runs, false) => format!("runs {}{cached}", counted(runs, "unit")),
         };
-        answer + &aside
+        let stop = if self.kept_only && self.runs > 0 { "; it is not asked to, so the run would end here" } else { "" };
+        answer + &aside + stop
     }
 }

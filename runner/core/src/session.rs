@@ -123,7 +123,7 @@ impl Session {
         let (mut record, report) = done.map_err(|error| listed(&publisher, error))?;
         record.wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let report = ReportModel { run: record.clone(), ..report };
-        publisher.finish(&record, &self.html(&report))?;
+        publisher.finish(&record, &self.html(&report), &self.workflow.left_alone)?;
         self.store.keep_run(&record, &serde_json::to_string(&report).expect("a report is JSON"))?;
         Ok(Finished { record, report, folder: self.folder.clone(), nothing_to_do: false })
     }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use sentinel_core::cache::store::Store;
 use sentinel_core::diag::{Diagnostics, render};
 use sentinel_core::last::LastRun;
-use sentinel_core::run::{Ending, RunError, TooMany};
+use sentinel_core::run::{Ending, RunError, Selection, TooMany, narrow};
 use sentinel_core::session::{Session, default_store};
 use sentinel_core::workflow::params::Given;
 use sentinel_core::workflow::paths::Roots;
@@ -106,7 +106,16 @@ fn last(desk: &Desk, args: &WorkflowArgs) -> Result<LastRun, Exit> {
 
 /// Loads a workflow and opens its session, for commands that need its files.
 fn open(desk: &Desk, args: &WorkflowArgs) -> Result<Session, Exit> {
+    open_part(desk, args, None)
+}
+
+/// Does so with a part of it, if a part is asked for.
+fn open_part(desk: &Desk, args: &WorkflowArgs, selection: Option<&Selection>) -> Result<Session, Exit> {
     let workflow = load(desk, args).map_err(|found| refuse(&found))?;
+    let workflow = match selection {
+        Some(selection) => narrow(workflow, selection).map_err(|error| fail(&error))?,
+        None => workflow,
+    };
     let missing = workflow.missing_paths();
     if missing.has_errors() {
         return Err(refuse(&missing));
@@ -179,7 +188,7 @@ fn hint(error: &RunError) -> Option<&'static str> {
         RunError::Quarantine(_) => Some(
             "mend or remove these records; what fails now and then, `sentinel run --retry-quarantined` tries again",
         ),
-        RunError::Miss { .. } => Some("`sentinel why` says what changed"),
+        RunError::Miss { .. } => Some("`sentinel why` says what changed; nothing is computed that was not asked for"),
         RunError::Interrupted | RunError::Aborted => Some("run the same command again to go on"),
         RunError::Store(_) | RunError::Unknown(_) => None,
     }

@@ -7,14 +7,14 @@ use sentinel_core::reporter::Reporter;
 use sentinel_core::run::Stop;
 use sentinel_core::session::RunOptions;
 
-use super::{Desk, Told, fail, open, shown};
+use super::{Desk, Told, fail, open_part, shown};
 use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::printer;
 use crate::progress::Progress;
 
 pub(super) fn run(desk: &Desk, args: &RunArgs, verbose: bool) -> Told {
-    let session = open(desk, &args.workflow)?;
+    let session = open_part(desk, &args.workflow, args.selection.selection().as_ref())?;
     let options = RunOptions {
         limit: args.limit,
         fail_on_miss: args.fail_on_miss,

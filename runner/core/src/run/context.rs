@@ -19,6 +19,7 @@ pub(crate) struct Context {
     pub(crate) files: Arc<UserFiles>,
     pub(crate) reporter: Arc<dyn Reporter>,
     pub(crate) stop: Stop,
+    /// What a miss means where the workflow says no more.
     pub(crate) on_miss: OnMiss,
     /// Whether faults that were kept are tried again.
     pub(crate) retry_quarantined: bool,
@@ -46,6 +47,15 @@ pub(crate) enum OnMiss {
 }
 
 impl Context {
+    /// Returns what a miss of a stage means.
+    pub(crate) fn on_miss(&self, stage: &str) -> OnMiss {
+        let node = stage.split('/').next().unwrap_or_default();
+        match self.on_miss {
+            OnMiss::Compute if self.workflow.kept_only.contains(node) => OnMiss::Fail,
+            on_miss => on_miss,
+        }
+    }
+
     /// Tells the outside.
     pub(crate) fn tell(&self, event: &Event<'_>) {
         self.reporter.hear(event);

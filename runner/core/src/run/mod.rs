@@ -16,9 +16,11 @@ pub(crate) mod node;
 pub(crate) mod prepare;
 pub(crate) mod publish;
 pub(crate) mod schedule;
+mod select;
 mod stop;
 pub(crate) mod units;
 mod whole;
 
 pub use error::{Ending, RunError, TooMany};
+pub use select::{Selection, narrow};
 pub use stop::Stop;

@@ -84,7 +84,7 @@ impl Worker<'_> {
                 }
             }
         }
-        match (self.context.on_miss, missed.first()) {
+        match (self.context.on_miss(&self.prepared.id), missed.first()) {
             (OnMiss::Tell, _) => {
                 let before = tally.trace.len() - asks.len();
                 tally.missed.extend(missed.iter().map(|index| before + index));

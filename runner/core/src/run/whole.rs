@@ -31,7 +31,7 @@ impl Worker<'_> {
         let found = self.context.store.whole(&key)?;
         self.context.pass_warnings();
         let found = found.filter(|whole| whole.aside.is_empty() || !self.context.retry_quarantined);
-        let Whole { outputs, aside } = match (found, self.context.on_miss) {
+        let Whole { outputs, aside } = match (found, self.context.on_miss(&self.prepared.id)) {
             (Some(whole), _) => {
                 tally.counts.hits = 1;
                 whole

@@ -1,5 +1,6 @@
 //! The whole way from a file to a [`Workflow`], as a list of steps. All mistakes of the file come back together.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -139,6 +140,8 @@ fn resolve(
         report: ReportSpec { compare: kept(report, &checked.skipped) },
         skipped: checked.skipped,
         roots,
+        kept_only: BTreeSet::new(),
+        left_alone: BTreeSet::new(),
         warnings: Vec::new(),
     };
     (Some(workflow), elsewhere)

@@ -18,7 +18,7 @@ pub mod registry;
 pub mod scalar;
 pub mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +50,10 @@ pub struct Workflow {
     pub nodes: Vec<Node>,
     /// Nodes that do not run, because of an `if:`.
     pub skipped: Vec<Skipped>,
+    /// Nodes whose results must be in the store already, where only a part of the workflow runs.
+    pub kept_only: BTreeSet<String>,
+    /// Nodes that are left alone, where only a part of the workflow runs.
+    pub left_alone: BTreeSet<String>,
     /// `report:`.
     pub report: ReportSpec,
     /// What may be read.
@@ -312,6 +316,15 @@ impl Node {
             NodeWork::Stage(stage) => Some(stage),
             NodeWork::Loop(_) => None,
         }
+    }
+
+    /// Returns the names of the assets its settings name; of a loop none, for its body's stages name them.
+    pub fn asset_names(&self) -> impl Iterator<Item = &str> {
+        let stage = self.stage().into_iter();
+        stage.flat_map(|stage| {
+            let marks = stage.marks.iter().filter(|mark| mark.what == MarkKind::Asset);
+            marks.filter_map(|mark| stage.identity.pointer(&mark.pointer)?.as_str())
+        })
     }
 
     /// Returns the node, followed by its body if it is a loop.

@@ -10,6 +10,7 @@ mod beside;
 mod damaged;
 mod hindered;
 mod kinds;
+mod part;
 mod pilot;
 mod plain;
 mod planned;
