@@ -79,7 +79,7 @@ fn results_can_be_looked_at() {
     assert!(unknown.stderr.contains("did you mean `bootstrap`"), "{unknown}");
     let runs = desk.sentinel(&["runs"], &[]);
     assert!(runs.stdout.contains("quickstart"), "{runs}");
-    let cache = desk.sentinel(&["cache", "--verify"], &[]);
+    let cache = desk.sentinel(&["cache", "verify"], &[]);
     assert_eq!(cache.code, 0, "{cache}");
     assert!(cache.stdout.contains("are what was written") && !cache.stdout.contains("damaged"), "{cache}");
     desk.edit("quickstart.yaml", "kind: sample", "kind: sampel");

@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sentinel_core::diag::render;
 use sentinel_core::run::Selection;
-use sentinel_core::workflow::declared_params;
+use sentinel_core::workflow::{declared_params, scalar};
 
 use crate::exit::{Exit, HELP};
 use crate::printer;
@@ -94,19 +95,62 @@ pub(crate) enum Command {
         #[command(flatten)]
         workflow: WorkflowArgs,
     },
-    /// Tells how large the store is, or checks every entry.
+    /// Tells how large the store is, checks it, or makes room in it.
+    #[command(args_conflicts_with_subcommands = true)]
     Cache {
+        #[command(subcommand)]
+        what: Option<CacheCommand>,
         #[command(flatten)]
         store: StoreArgs,
-        /// Reads everything and checks it against its digest.
-        #[arg(long)]
-        verify: bool,
     },
     /// Says what this machine offers: ONNX Runtime, threads, the store.
     Doctor {
         #[command(flatten)]
         store: StoreArgs,
     },
+}
+
+/// What `cache` does beside telling a store's size.
+#[derive(Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Reads everything and checks it against its digest; what is damaged is removed, and computed anew by the next run.
+    Verify {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Removes what was used longest ago: by a run that came to its end, or by the one that computed it.
+    #[command(
+        after_help = "Examples: sentinel cache prune --older-than 30d\n          sentinel cache prune --max-size 20GiB --dry-run"
+    )]
+    #[group(id = "room", required = true, multiple = true, args = ["older_than", "max_size"])]
+    Prune {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Lets stay what was used within this time, for example `36h` or `30d`.
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        older_than: Option<Duration>,
+        /// Lets stay so much, what was used last: `500MiB`, `20GiB`.
+        #[arg(long, value_name = "SIZE", value_parser = size)]
+        max_size: Option<u64>,
+        /// Says what would go, and removes nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let refuse =
+        |advice: Option<String>| advice.unwrap_or_else(|| "write a number and a unit: `36h`, `30d`".to_owned());
+    scalar::duration(text).map_err(refuse)
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+    let bytes = units.into_iter().find_map(|(unit, bits)| {
+        let count: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+        count.checked_mul(1 << bits)
+    });
+    bytes.ok_or_else(|| "write a whole number and `KiB`, `MiB`, `GiB` or `TiB`".to_owned())
 }
 
 /// Which workflow, with which parameters, on which store.

@@ -73,7 +73,7 @@ pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
         Command::Cat { workflow, output, with_id } => cat::run(&desk, workflow, output, *with_id),
         Command::Runs { store } => runs::run(store),
         Command::Report { workflow } => report::run(&desk, workflow),
-        Command::Cache { store, verify } => cache::run(store, *verify),
+        Command::Cache { what, store } => cache::run(what.as_ref(), store),
         Command::Doctor { store } => doctor::run(&desk, store.store.as_deref()),
     };
     done.unwrap_or_else(|exit| exit)
@@ -130,13 +130,18 @@ fn open_part(desk: &Desk, args: &WorkflowArgs, selection: Option<&Selection>) ->
 
 /// Opens a store no workflow is named for: the given one, or that of the repository around the working directory.
 fn open_store(args: &StoreArgs) -> Result<Store, Exit> {
+    Store::open(&store_folder(args)?).map_err(|error| fail(&error.into()))
+}
+
+/// Returns where it lies.
+fn store_folder(args: &StoreArgs) -> Result<PathBuf, Exit> {
     let folder = args.store.clone().unwrap_or_else(nearest_store);
     if !folder.exists() {
         printer::say(&format!("error: there is no store at `{}`", folder.display()));
         printer::say("hint: `--store` names another; the first `sentinel run` makes one");
         return Err(Exit::Wrong);
     }
-    Store::open(&folder).map_err(|error| fail(&error.into()))
+    Ok(folder)
 }
 
 fn nearest_store() -> PathBuf {

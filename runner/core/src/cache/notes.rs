@@ -50,7 +50,7 @@ impl Store {
     /// Keeps a value under a key of a stage's own making; returns what is kept.
     pub(crate) fn keep_memo(&self, key: &Digest, value: Vec<u8>) -> Kept<Vec<u8>> {
         let first = self.write(|write| {
-            let insert = "INSERT OR IGNORE INTO memos (key, value, proof) VALUES (?1, ?2, ?3)";
+            let insert = "INSERT OR IGNORE INTO memos (key, value, proof, kept) VALUES (?1, ?2, ?3, unixepoch())";
             let proof = proof(key, false, &value);
             write.prepare_cached(insert)?.execute(params![key.as_bytes(), value, proof.as_bytes()])
         })?;

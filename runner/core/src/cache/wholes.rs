@@ -78,7 +78,7 @@ impl Store {
                 write.execute("DELETE FROM wholes WHERE key = ?1", [key.as_bytes()])?;
             }
             let insert =
-                "INSERT OR IGNORE INTO wholes (key, fingerprint, platform, outputs, proof) VALUES (?1, ?2, ?3, ?4, ?5)";
+                "INSERT OR IGNORE INTO wholes (key, fingerprint, platform, outputs, proof, kept) VALUES (?1, ?2, ?3, ?4, ?5, unixepoch())";
             let proof = proof(key, false, &encoded);
             write.execute(insert, params![key.as_bytes(), fingerprint, self.platform, encoded, proof.as_bytes()])
         })?;

@@ -15,6 +15,7 @@ mod pilot;
 mod plain;
 mod planned;
 mod project;
+mod pruned;
 mod reasons;
 mod results;
 mod shown;
