@@ -45,7 +45,7 @@ pub(crate) enum Command {
     /// Checks a workflow and names every mistake with its place.
     Validate {
         #[command(flatten)]
-        workflow: WorkflowArgs,
+        workflow: FileArgs,
         /// How mistakes are printed.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -59,7 +59,7 @@ pub(crate) enum Command {
     /// Draws a workflow's graph.
     Graph {
         #[command(flatten)]
-        workflow: WorkflowArgs,
+        workflow: FileArgs,
         /// The drawing's language.
         #[arg(long, value_enum, default_value_t)]
         format: Drawing,
@@ -74,7 +74,7 @@ pub(crate) enum Command {
         /// A record kind, for example `pairs`; a workflow file by default.
         kind: Option<String>,
     },
-    /// Prints the records of a stage of the last run, one JSON object a line.
+    /// Prints the records of a stage of the last run that came to its end, one JSON object a line.
     #[command(after_help = "Example: sentinel cat workflows/quickstart.yaml bootstrap.pairs | head -3")]
     Cat {
         #[command(flatten)]
@@ -90,7 +90,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Writes the report of the last run again and prints its path.
+    /// Writes the report of the last run that came to its end again and prints its path.
     Report {
         #[command(flatten)]
         workflow: WorkflowArgs,
@@ -153,9 +153,9 @@ fn size(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| "write a whole number and `KiB`, `MiB`, `GiB` or `TiB`".to_owned())
 }
 
-/// Which workflow, with which parameters, on which store.
+/// Which workflow, with which parameters.
 #[derive(Args, Clone)]
-pub(crate) struct WorkflowArgs {
+pub(crate) struct FileArgs {
     /// The workflow file.
     pub(crate) workflow: PathBuf,
     /// Sets a parameter of the workflow.
@@ -167,6 +167,13 @@ pub(crate) struct WorkflowArgs {
     /// A further folder the workflow may read.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) root: Vec<PathBuf>,
+}
+
+/// Which workflow, on which store.
+#[derive(Args, Clone)]
+pub(crate) struct WorkflowArgs {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
     /// Where results appear; a folder a workflow name.
     #[arg(long, value_name = "FOLDER", default_value = "runs")]
     pub(crate) out: PathBuf,
@@ -294,6 +301,9 @@ fn parameters(mut words: impl Iterator<Item = OsString>) -> String {
         Ok(declared) => declared,
         Err(found) => return format!("\n{}\n", render::human(&found, false)),
     };
+    if declared.is_empty() {
+        return format!("\n{} has no parameters.\n", path.display());
+    }
     let lines = declared.iter().map(|param| format!("  {:<20} {} ({})\n", param.name, param.help, param.takes()));
     format!("\nParameters of {} (--set NAME=VALUE):\n{}", path.display(), lines.collect::<String>())
 }

@@ -164,6 +164,10 @@ type Default<'a> = &'a dyn Fn(&[&str]) -> Option<Value>;
 fn differences(kept: &Fingerprint, wanted: &Fingerprint, default: Default<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     compare("", Some(&kept.ingredients), Some(&wanted.ingredients), default, &mut lines);
+    // A folder and the list of what is used of it tell of the same file.
+    let told: Vec<String> =
+        lines.iter().filter_map(|line| Some(line.split_once("` of `")?.0.to_owned() + "` ")).collect();
+    lines.retain(|line| line.contains("` of `") || !told.iter().any(|told| line.starts_with(told)));
     lines
 }
 
@@ -204,23 +208,24 @@ fn by_default(path: &str, default: Default<'_>) -> String {
 /// Files by name, each with its content or why it has none.
 type Listing<'v> = BTreeMap<&'v str, Result<Digest, &'v str>>;
 
-/// Compares two listings of files, name by name.
+/// Compares two listings of files, name by name. Those a stage lists by itself are told by name alone.
 fn compare_files(path: &str, was: &Listing<'_>, is: &Listing<'_>, lines: &mut Vec<String>) {
     let told = lines.len();
+    let of = if path == "listed" { String::new() } else { format!(" of `{path}`") };
     for name in was.keys().chain(is.keys()).copied().collect::<BTreeSet<&str>>() {
         lines.extend(match (was.get(name), is.get(name)) {
             (Some(was), Some(is)) if was == is => None,
             (Some(Ok(was)), Some(Ok(is))) => {
-                Some(format!("`{name}` of `{path}` has other content: {} instead of {}", is.short(), was.short()))
+                Some(format!("`{name}`{of} has other content: {} instead of {}", is.short(), was.short()))
             }
-            (Some(_), Some(Err(absent))) => Some(format!("`{name}` of `{path}` cannot be read: {absent}")),
-            (Some(Err(absent)), Some(Ok(_))) => Some(format!("`{name}` of `{path}` can be read; it was: {absent}")),
-            (Some(_), None) => Some(format!("`{name}` of `{path}` is gone")),
-            (None, _) => Some(format!("`{name}` of `{path}` is new")),
+            (Some(_), Some(Err(absent))) => Some(format!("`{name}`{of} cannot be read: {absent}")),
+            (Some(Err(absent)), Some(Ok(_))) => Some(format!("`{name}`{of} can be read; it was: {absent}")),
+            (Some(_), None) => Some(format!("`{name}`{of} is gone")),
+            (None, _) => Some(format!("`{name}`{of} is new")),
         });
     }
     if lines.len() == told {
-        lines.push(format!("the files of `{path}` come in another order"));
+        lines.push(format!("the files{of} come in another order"));
     }
 }
 
@@ -261,17 +266,20 @@ mod tests {
         let was = serde_json::json!({
             "seed": 1, "same": 2, "gone": true,
             "with": {"shelf": {"entry": {"path": [["config.json", one], ["old.txt", one]]}}, "list": one, "parts": [{"a": 1}, {"a": 2}]},
+            "listed": [["config.json", one], ["more.txt", one]],
         });
         let is = serde_json::json!({
             "seed": 7, "same": 2, "new": [1, 2],
             "with": {"beta": 0.2, "shelf": {"entry": {"path": [["config.json", two], ["new.txt", one]]}}, "list": two, "parts": [{"a": 1}, {"a": 3}]},
+            "listed": [["config.json", two], ["more.txt", two]],
         });
         let default = |path: &[&str]| (path == ["beta"]).then(|| 0.1.into());
-        let mut lines = Vec::new();
-        compare("", Some(&was), Some(&is), &default, &mut lines);
+        let fingerprint = |ingredients: &Value| Fingerprint { digest: one, ingredients: ingredients.clone() };
+        let lines = differences(&fingerprint(&was), &fingerprint(&is), &default);
         let contents = format!("has other content: {} instead of {}", two.short(), one.short());
         let expected = [
             "`gone` was true and is the default".to_owned(),
+            format!("`more.txt` {contents}"),
             "`new` was the default and is [1,2]".to_owned(),
             "`seed` was 1 and is 7".to_owned(),
             "`with.beta` was 0.1 (the default) and is 0.2".to_owned(),

@@ -29,7 +29,7 @@ use sentinel_core::workflow::{Registry, Settings, Workflow, name_of};
 use sentinel_domain::ports::Engines;
 use sentinel_plugin_host::Manifests;
 
-use crate::args::{Arguments, Command, StoreArgs, WorkflowArgs};
+use crate::args::{Arguments, Command, FileArgs, StoreArgs, WorkflowArgs};
 use crate::engines::NativeEngines;
 use crate::exit::Exit;
 use crate::printer;
@@ -82,20 +82,21 @@ pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
 /// What a command returns: how it ended, with an `Err` for an end that has been told already.
 type Told = Result<Exit, Exit>;
 
-/// Loads a workflow; every mistake is told.
-fn load(desk: &Desk, args: &WorkflowArgs) -> Result<Workflow, Diagnostics> {
-    sentinel_core::workflow::load(&args.workflow, &desk.registry(), &settings(args))
+/// Loads a workflow; every mistake is told, a file that is not there too if it is needed.
+fn load(desk: &Desk, args: &FileArgs, needs_files: bool) -> Result<Workflow, Diagnostics> {
+    let settings = Settings { needs_files, ..settings(args) };
+    sentinel_core::workflow::load(&args.workflow, &desk.registry(), &settings)
 }
 
-fn settings(args: &WorkflowArgs) -> Settings {
+fn settings(args: &FileArgs) -> Settings {
     let folder = std::env::current_dir().unwrap_or_default();
     let given = Given { set: args.set.clone(), files: args.params.clone(), folder: folder.clone() };
-    Settings { given, roots: args.root.iter().map(|root| folder.join(root)).collect() }
+    Settings { given, needs_files: false, roots: args.root.iter().map(|root| folder.join(root)).collect() }
 }
 
 /// Finds the last run of a workflow, for commands that need neither its files nor that all of it is right.
 fn last(desk: &Desk, args: &WorkflowArgs) -> Result<LastRun, Exit> {
-    let (name, roots) = name_of(&args.workflow, &desk.registry(), &settings(args)).map_err(|found| {
+    let (name, roots) = name_of(&args.file.workflow, &desk.registry(), &settings(&args.file)).map_err(|found| {
         let exit = refuse(&found);
         printer::say("hint: without the workflow's name its last run cannot be found; `sentinel runs` lists all");
         exit
@@ -111,7 +112,8 @@ fn open(desk: &Desk, args: &WorkflowArgs) -> Result<Session, Exit> {
 
 /// Does so with a part of it, if a part is asked for.
 fn open_part(desk: &Desk, args: &WorkflowArgs, selection: Option<&Selection>) -> Result<Session, Exit> {
-    let workflow = load(desk, args).map_err(|found| refuse(&found))?;
+    // What is left alone needs no files.
+    let workflow = load(desk, &args.file, selection.is_none()).map_err(|found| refuse(&found))?;
     let workflow = match selection {
         Some(selection) => narrow(workflow, selection).map_err(|error| fail(&error))?,
         None => workflow,

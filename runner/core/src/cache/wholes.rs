@@ -122,6 +122,10 @@ impl Store {
             return Ok(0);
         }
         self.write(|write| {
+            // Another may have kept it since it was found missing.
+            if self.blobs.has(blob, None) {
+                return Ok(0);
+            }
             let owners = "(SELECT owner FROM holds WHERE blob = ?1)";
             let units = write.execute(&format!("DELETE FROM units WHERE key IN {owners}"), [blob.as_bytes()])?;
             let wholes = write.execute(&format!("DELETE FROM wholes WHERE key IN {owners}"), [blob.as_bytes()])?;

@@ -33,6 +33,8 @@ pub const LANGUAGE_VERSION: u64 = 1;
 pub struct Settings {
     /// `--set` and `--params`.
     pub given: Given,
+    /// Whether files and folders that are not there are mistakes, too. A workflow can thus be checked where its data are not.
+    pub needs_files: bool,
     /// `--root`: further folders that may be read; relative to the working directory.
     pub roots: Vec<PathBuf>,
 }
@@ -58,6 +60,9 @@ pub fn load_text(
     let (workflow, elsewhere) = resolve(&mut sink, folder, registry, settings);
     let mut found = sink.found;
     found.extend(elsewhere);
+    if let Some(workflow) = workflow.as_ref().filter(|_| settings.needs_files) {
+        found.extend(workflow.missing_paths());
+    }
     let found = found.sorted();
     match workflow {
         Some(workflow) if !found.has_errors() => Ok(Workflow { warnings: found.list, ..workflow }),

@@ -268,7 +268,6 @@ impl Workflow {
     }
 
     /// Returns an error for every path the workflow names that is not there, or is a file where a folder is needed or the reverse.
-    /// Loading does not look, so that a workflow can be checked where its data are not.
     pub fn missing_paths(&self) -> Diagnostics {
         let mut found = Diagnostics::default();
         for (path, what, span) in self.paths() {
