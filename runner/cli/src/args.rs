@@ -42,6 +42,11 @@ pub(crate) enum Command {
         /// One record's id.
         record: Option<String>,
     },
+    /// Computes some of what is kept again and compares it, byte by byte: whether the workflow is reproducible here.
+    #[command(
+        after_help = "Examples: sentinel verify workflows/quickstart.yaml\n          sentinel verify workflows/quickstart.yaml train captions-after --units 20"
+    )]
+    Verify(VerifyArgs),
     /// Checks a workflow and names every mistake with its place.
     Validate {
         #[command(flatten)]
@@ -221,9 +226,8 @@ pub(crate) struct RunArgs {
     pub(crate) workflow: WorkflowArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
-    /// A YAML file of secrets, each a name and a text; without it, `secret: NAME` is the environment variable NAME.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) secrets: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) secrets: SecretsArgs,
     /// A pilot: lets only so many records out of `read` and `scenes`; the whole run reuses what it computes.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
@@ -251,6 +255,36 @@ pub(crate) struct PlanArgs {
     /// Ends with code 5 when anything would have to be computed.
     #[arg(long)]
     pub(crate) fail_on_miss: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) workflow: WorkflowArgs,
+    /// Stages; `loop/stage` in a loop's body. By default all but those that work on everything at once on the device: training.
+    pub(crate) stages: Vec<String>,
+    /// Units of each stage that are computed again at most.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) units: usize,
+    /// Numbers that differ by so much of the greater one count as equal: for results of another kind of machine.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    pub(crate) tolerance: f64,
+    #[command(flatten)]
+    pub(crate) secrets: SecretsArgs,
+}
+
+/// Where secrets come from.
+#[derive(Args, Default)]
+pub(crate) struct SecretsArgs {
+    /// A YAML file of secrets, each a name and a text; without it, `secret: NAME` is the environment variable NAME.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets: Option<PathBuf>,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..1.0).contains(share));
+    share.ok_or_else(|| "write a number from 0 to 1, for example `1e-3`".to_owned())
 }
 
 /// How mistakes are printed.

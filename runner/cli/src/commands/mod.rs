@@ -13,6 +13,7 @@ mod run;
 mod runs;
 mod schema;
 mod validate;
+mod verify;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ use sentinel_core::workflow::{Registry, Settings, Workflow, name_of};
 use sentinel_domain::ports::Engines;
 use sentinel_plugin_host::Manifests;
 
-use crate::args::{Arguments, Command, FileArgs, StoreArgs, WorkflowArgs};
+use crate::args::{Arguments, Command, FileArgs, RunArgs, StoreArgs, VerifyArgs, WorkflowArgs};
 use crate::engines::NativeEngines;
 use crate::exit::Exit;
 use crate::printer;
@@ -50,7 +51,9 @@ impl Desk {
 /// Does what the command line asks for.
 pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
     let secrets = match &arguments.command {
-        Command::Run(args) => Secrets::read(args.secrets.as_deref()),
+        Command::Run(RunArgs { secrets, .. }) | Command::Verify(VerifyArgs { secrets, .. }) => {
+            Secrets::read(secrets.secrets.as_deref())
+        }
         _ => Ok(Secrets::default()),
     };
     let secrets = match secrets {
@@ -65,6 +68,7 @@ pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
         Command::Run(args) => run::run(&desk, args, arguments.verbose > 0),
         Command::Plan(args) => plan::run(&desk, args),
         Command::Why { workflow, stage, record } => why::run(&desk, workflow, stage, record.as_deref()),
+        Command::Verify(args) => verify::run(&desk, args),
         Command::Validate { workflow, format } => validate::run(&desk, workflow, *format),
         Command::Explain { code } => explain::run(code.as_deref()),
         Command::Graph { workflow, format } => graph::run(&desk, workflow, *format),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::again::Again;
 use super::stop::Stop;
 use crate::cache::files::UserFiles;
 use crate::cache::store::Store;
@@ -25,6 +26,8 @@ pub(crate) struct Context {
     pub(crate) retry_quarantined: bool,
     /// Records let out of stages that need none.
     pub(crate) limit: Option<u64>,
+    /// What is computed though it is kept.
+    pub(crate) again: Option<Again>,
     /// Nodes that work at the same time at most.
     pub(crate) jobs: usize,
     /// Held by whoever computes on the device; the CPU is one device.

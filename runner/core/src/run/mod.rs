@@ -6,6 +6,7 @@
 //! [`units`], [`whole`], [`looped`] (the three ways of working) → [`attempt`] (one piece of work) → [`job`] (what a stage may ask
 //! for) → [`publish`] (results in their place).
 
+pub(crate) mod again;
 pub(crate) mod attempt;
 pub(crate) mod context;
 pub(crate) mod error;
@@ -21,6 +22,7 @@ mod stop;
 pub(crate) mod units;
 mod whole;
 
+pub use again::{Compared, Repeated, Repeats};
 pub use error::{Ending, RunError, TooMany};
 pub use select::{Selection, narrow};
 pub use stop::Stop;

@@ -261,6 +261,14 @@ impl Workflow {
         self.nodes.iter().find(|node| node.id == id)
     }
 
+    /// Returns the ids of all stages in topological order, those of loop bodies as `loop/stage`; loops themselves are left out.
+    pub fn stage_ids(&self) -> impl Iterator<Item = String> {
+        self.nodes.iter().flat_map(|node| match &node.work {
+            NodeWork::Stage(_) => vec![node.id.clone()],
+            NodeWork::Loop(inner) => inner.body.iter().map(|member| format!("{}/{}", node.id, member.id)).collect(),
+        })
+    }
+
     /// Returns the stage with this id; `loop/stage` in a loop's body.
     pub fn stage(&self, id: &str) -> Option<&StageNode> {
         let Some((around, inner)) = id.split_once('/') else { return self.node(id)?.stage() };

@@ -23,3 +23,4 @@ mod simulation;
 mod stopping;
 mod texts;
 mod trying;
+mod verified;
