@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers may do what tests may")]
 
+mod ci;
 mod desk;
 mod edit;
 mod newcomer;

@@ -240,6 +240,39 @@ pub(crate) struct RunArgs {
     /// Fails at once when anything would have to be computed.
     #[arg(long)]
     pub(crate) fail_on_miss: bool,
+    /// How the run shows where it is.
+    #[arg(long, value_enum)]
+    progress: Option<Shown>,
+    /// For continuous integration: plain progress, mistakes and failures as GitHub annotations on standard output, and a summary
+    /// for the job if GITHUB_STEP_SUMMARY names a file.
+    #[arg(long)]
+    pub(crate) ci: bool,
+    /// Appends a summary in Markdown to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
+    /// Writes a JUnit file, a test case a stage.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+impl RunArgs {
+    /// Returns how the run shows where it is.
+    pub(crate) fn progress(&self) -> Shown {
+        self.progress.unwrap_or(if self.ci { Shown::Plain } else { Shown::Auto })
+    }
+}
+
+/// How a run shows where it is.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shown {
+    /// Bars on a terminal, plain lines elsewhere.
+    Auto,
+    /// A line now and then.
+    Plain,
+    /// An object an event, on standard output.
+    Json,
+    /// Not at all: warnings and failures only.
+    None,
 }
 
 /// Arguments of `plan`.

@@ -115,7 +115,7 @@ impl Session {
         let began = Instant::now();
         let digest = run_digest(&self.workflow, &self.prepared, options.limit);
         if let Some(finished) = self.nothing_to_do(&digest, options)? {
-            reporter.hear(&Event::NothingToDo(&finished.record));
+            reporter.hear(&Event::NothingToDo { run: &finished.record });
             return Ok(finished);
         }
         self.store.work()?;

@@ -111,11 +111,20 @@ fn last(desk: &Desk, args: &WorkflowArgs) -> Result<LastRun, Exit> {
 
 /// Loads a workflow and opens its session, for commands that need its files.
 fn open(desk: &Desk, args: &WorkflowArgs) -> Result<Session, Exit> {
-    open_part(desk, args, None)
+    open_part(desk, args, None, false)
 }
 
-/// Does so with a part of it, if a part is asked for.
-fn open_part(desk: &Desk, args: &WorkflowArgs, selection: Option<&Selection>) -> Result<Session, Exit> {
+/// Does so with a part of it, if a part is asked for; mistakes are annotations, too, if `annotates`.
+fn open_part(
+    desk: &Desk,
+    args: &WorkflowArgs,
+    selection: Option<&Selection>,
+    annotates: bool,
+) -> Result<Session, Exit> {
+    let refuse = |found: &Diagnostics| match annotates {
+        true => printer::data(&render::github(found)).map_or_else(|exit| exit, |_| refuse(found)),
+        false => refuse(found),
+    };
     // What is left alone needs no files.
     let workflow = load(desk, &args.file, selection.is_none()).map_err(|found| refuse(&found))?;
     let workflow = match selection {

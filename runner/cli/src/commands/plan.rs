@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::printer;
 
 pub(super) fn run(desk: &Desk, args: &PlanArgs) -> Told {
-    let session = open_part(desk, &args.workflow, args.selection.selection().as_ref())?;
+    let session = open_part(desk, &args.workflow, args.selection.selection().as_ref(), false)?;
     let options = RunOptions { limit: args.limit, ..RunOptions::default() };
     let plan = session.plan(&options).map_err(|error| fail(&error))?;
     printer::data(&plan.to_string())?;

@@ -9,7 +9,7 @@ use sentinel_core::session::VerifyOptions;
 use sentinel_core::workflow::Workflow;
 
 use super::{Desk, Told, fail, open};
-use crate::args::VerifyArgs;
+use crate::args::{Shown, VerifyArgs};
 use crate::exit::Exit;
 use crate::printer;
 use crate::progress::Progress;
@@ -20,7 +20,7 @@ const TOLD_MAX: usize = 3;
 pub(super) fn run(desk: &Desk, args: &VerifyArgs) -> Told {
     let session = open(desk, &args.workflow)?;
     let options = VerifyOptions { units: args.units, tolerance: args.tolerance };
-    let progress = Arc::new(Progress::new());
+    let progress = Arc::new(Progress::new(Shown::Auto));
     let reporter: Arc<dyn Reporter> = progress.clone();
     let repeats = session.verify(&args.stages, &options, &reporter, &Stop::default());
     progress.close();

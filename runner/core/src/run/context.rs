@@ -72,7 +72,7 @@ impl Context {
     /// Passes the store's warnings on.
     pub(crate) fn pass_warnings(&self) {
         for warning in self.store.warnings() {
-            self.tell(&Event::Warning(&warning));
+            self.tell(&Event::Warning { text: &warning });
         }
     }
 }
