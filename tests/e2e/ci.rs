@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, repository};
 
 /// A run that makes pictures only, and is over in a moment.
 const SMALL: [&str; 4] = ["--set", "scenes=3", "--until", "scenes"];
@@ -66,4 +66,27 @@ fn events_are_lines_of_json() {
     assert!(events.iter().all(|event| event["at_ms"].is_u64()));
     let told = desk.run(&[&SMALL[..], &["--progress", "none"]].concat());
     assert_eq!((told.code, told.stdout.as_str(), told.stderr.as_str()), (0, "", ""));
+}
+
+#[test]
+fn the_tests_of_a_workflow_are_run() {
+    let desk = Desk::new();
+    let example = repository().join("examples/own-plugin/workflow.yaml");
+    let told = desk.sentinel(&["test", example.to_str().unwrap()], &["--junit", "junit.xml"]);
+    assert_eq!((told.code, told.stdout.lines().last()), (0, Some("1 test, 0 failed")), "{told}");
+    assert!(fs::read_to_string(desk.path().join("junit.xml")).unwrap().contains("tests=\"1\""));
+    let text = fs::read_to_string(&example).unwrap().replace("[{reason: hedges}]", "[{reason: hedging}]");
+    let folder = example.parent().unwrap().display().to_string();
+    let root = repository().display().to_string();
+    let text = text.replace("path: no-hedges", &format!("path: {folder}/no-hedges")).replace("../..", &root);
+    let text = text.replace("../tiny-world", &format!("{root}/examples/tiny-world"));
+    desk.write("own.yaml", &text.replace("file: pairs", &format!("file: {folder}/pairs")));
+    let told = desk.sentinel(&["test", "own.yaml"], &["--root", &root]);
+    assert_eq!(told.code, 2, "{told}");
+    assert!(
+        told.stdout.contains("own.yaml:18: row 1 of `dropped`: `reason` is \"hedges\", expected \"hedging\""),
+        "{told}"
+    );
+    let told = desk.sentinel(&["test", "quickstart.yaml"], &["--root", &root]);
+    assert!(told.code == 1 && told.stderr.contains("has no tests"), "{told}");
 }

@@ -55,6 +55,15 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Runs the `tests:` of a workflow: stages on given records, without any model.
+    #[command(after_help = "Example: sentinel test examples/own-plugin/workflow.yaml")]
+    Test {
+        #[command(flatten)]
+        workflow: FileArgs,
+        /// Writes a JUnit file.
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
+    },
     /// Explains a mistake by its code, or lists all codes.
     #[command(after_help = "Example: sentinel explain E0101")]
     Explain {

@@ -12,7 +12,7 @@ use sentinel_core::diag::render;
 use sentinel_core::report::markdown::markdown;
 use sentinel_core::report::record::Counts;
 use sentinel_core::reporter::{Event, Reporter};
-use sentinel_core::run::{RunError, TooMany};
+use sentinel_core::run::{Outcome, RunError, TooMany};
 use sentinel_core::session::Finished;
 use sentinel_core::workflow::Workflow;
 
@@ -52,10 +52,24 @@ impl Notes {
         if let Some((None, story)) = &failed {
             suite.add_test_case(TestCase::new("run", failure(story)));
         }
-        let mut report = Report::new("sentinel");
-        report.add_test_suite(suite);
-        write_whole(path, report.to_string().map_err(io::Error::other)?.as_bytes())
+        report(suite, path)
     }
+}
+
+/// Writes a JUnit file of a workflow's tests.
+pub(crate) fn tests_junit(name: &str, outcomes: &[Outcome], path: &Path) -> io::Result<()> {
+    let mut suite = TestSuite::new(name);
+    for Outcome { name, failure: story, .. } in outcomes {
+        let status = story.as_ref().map_or_else(TestCaseStatus::success, |story| failure(story));
+        suite.add_test_case(TestCase::new(name.as_str(), status));
+    }
+    report(suite, path)
+}
+
+fn report(suite: TestSuite, path: &Path) -> io::Result<()> {
+    let mut report = Report::new("sentinel");
+    report.add_test_suite(suite);
+    write_whole(path, report.to_string().map_err(io::Error::other)?.as_bytes())
 }
 
 fn case(

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -257,20 +257,12 @@ impl Session {
     }
 
     fn bare_context(&self, options: &RunOptions, on_miss: OnMiss, reporter: Arc<dyn Reporter>, stop: Stop) -> Context {
+        let (workflow, store, files) = (self.workflow.clone(), self.store.clone(), self.files.clone());
         Context {
-            workflow: self.workflow.clone(),
-            store: self.store.clone(),
-            files: self.files.clone(),
-            reporter,
-            stop,
-            on_miss,
             retry_quarantined: options.retry_quarantined,
             limit: options.limit,
-            again: None,
             jobs: options.jobs.map_or(usize::MAX, NonZeroUsize::get),
-            device: Mutex::new(()),
-            failed: AtomicBool::new(false),
-            materialised: Mutex::default(),
+            ..Context::new(workflow, store, files, reporter, stop, on_miss)
         }
     }
 

@@ -10,7 +10,7 @@ use crate::cache::key::Fingerprint;
 use crate::cache::store::Store;
 use crate::digest::Digest;
 use crate::report::record::Quarantined;
-use crate::report::wording::{counted, counted_are, named};
+use crate::report::wording::{counted, counted_are, named, value};
 use crate::run::RunError;
 use crate::run::node::Told;
 use crate::run::prepare::{Prepared, PreparedNode};
@@ -192,9 +192,15 @@ fn compare(path: &str, was: Option<&Value>, is: Option<&Value>, default: Default
                 compare(&format!("{path}[{index}]"), Some(was), Some(is), default, lines);
             }
         }
-        (Some(was), Some(is)) => lines.push(format!("`{path}` was {} and is {}", short(was), short(is))),
-        (Some(was), None) => lines.push(format!("`{path}` was {} and is {}", short(was), by_default(path, default))),
-        (None, Some(is)) => lines.push(format!("`{path}` was {} and is {}", by_default(path, default), short(is))),
+        (Some(was), Some(is)) => {
+            lines.push(format!("`{path}` was {} and is {}", value(was, VALUE_CHARS), value(is, VALUE_CHARS)));
+        }
+        (Some(was), None) => {
+            lines.push(format!("`{path}` was {} and is {}", value(was, VALUE_CHARS), by_default(path, default)));
+        }
+        (None, Some(is)) => {
+            lines.push(format!("`{path}` was {} and is {}", by_default(path, default), value(is, VALUE_CHARS)));
+        }
         (None, None) => {}
     }
 }
@@ -202,7 +208,8 @@ fn compare(path: &str, was: Option<&Value>, is: Option<&Value>, default: Default
 /// Tells the default of the field at a path such as `with.beta`, as far as it is known.
 fn by_default(path: &str, default: Default<'_>) -> String {
     let names: Vec<&str> = path.split('.').skip(1).collect();
-    default(&names).map_or_else(|| "the default".to_owned(), |value| format!("{} (the default)", short(&value)))
+    default(&names)
+        .map_or_else(|| "the default".to_owned(), |default| format!("{} (the default)", value(&default, VALUE_CHARS)))
 }
 
 /// Files by name, each with its content or why it has none.
@@ -245,14 +252,6 @@ fn listing(value: &Value) -> Option<Listing<'_>> {
         })
         .collect();
     named.filter(|named| named.len() == files.len())
-}
-
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= VALUE_CHARS {
-        return text;
-    }
-    text.chars().take(VALUE_CHARS).chain("…".chars()).collect()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod runs;
 mod schema;
+mod test;
 mod validate;
 mod verify;
 mod why;
@@ -70,6 +71,7 @@ pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
         Command::Why { workflow, stage, record } => why::run(&desk, workflow, stage, record.as_deref()),
         Command::Verify(args) => verify::run(&desk, args),
         Command::Validate { workflow, format } => validate::run(&desk, workflow, *format),
+        Command::Test { workflow, junit } => test::run(&desk, workflow, junit.as_deref()),
         Command::Explain { code } => explain::run(code.as_deref()),
         Command::Graph { workflow, format } => graph::run(&desk, workflow, *format),
         Command::List { kind } => list::run(&desk, kind.as_deref()),

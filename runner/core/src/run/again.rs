@@ -10,6 +10,7 @@ use crate::artifact::{FileSet, Rows};
 use crate::cache::kept::{Artifact, Entry};
 use crate::cache::store::{Store, StoreError};
 use crate::digest::Digest;
+use crate::report::wording::value;
 
 /// Characters of a value that are told.
 const VALUE_CHARS: usize = 120;
@@ -75,7 +76,12 @@ impl Again {
                 let [was, is] =
                     [kept, found].map(|row| serde_json::from_str(row).unwrap_or_else(|_| Value::from(&**row)));
                 let (place, was, is) = self.of_values("", &was, &is)?;
-                Some(format!("row {} of `{output}`: `{place}` was {} and is {}", row + 1, short(&was), short(&is)))
+                Some(format!(
+                    "row {} of `{output}`: `{place}` was {} and is {}",
+                    row + 1,
+                    value(&was, VALUE_CHARS),
+                    value(&is, VALUE_CHARS)
+                ))
             },
         )
     }
@@ -168,15 +174,6 @@ fn told(entry: &Entry) -> String {
     match entry {
         Entry::Rows(_) => "a result".to_owned(),
         Entry::Fault(fault) => format!("a fault ({})", fault.reason),
-    }
-}
-
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= VALUE_CHARS {
-        text
-    } else {
-        text.chars().take(VALUE_CHARS).chain("…".chars()).collect()
     }
 }
 

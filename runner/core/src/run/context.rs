@@ -50,6 +50,32 @@ pub(crate) enum OnMiss {
 }
 
 impl Context {
+    /// Returns what a run shares that goes on with everything it has.
+    pub(crate) fn new(
+        workflow: Arc<Workflow>,
+        store: Arc<Store>,
+        files: Arc<UserFiles>,
+        reporter: Arc<dyn Reporter>,
+        stop: Stop,
+        on_miss: OnMiss,
+    ) -> Self {
+        Self {
+            workflow,
+            store,
+            files,
+            reporter,
+            stop,
+            on_miss,
+            retry_quarantined: false,
+            limit: None,
+            again: None,
+            jobs: usize::MAX,
+            device: Mutex::new(()),
+            failed: AtomicBool::new(false),
+            materialised: Mutex::default(),
+        }
+    }
+
     /// Returns what a miss of a stage means.
     pub(crate) fn on_miss(&self, stage: &str) -> OnMiss {
         let node = stage.split('/').next().unwrap_or_default();

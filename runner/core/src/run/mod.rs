@@ -8,6 +8,7 @@
 
 pub(crate) mod again;
 pub(crate) mod attempt;
+mod cases;
 pub(crate) mod context;
 pub(crate) mod error;
 pub(crate) mod flow;
@@ -23,6 +24,7 @@ pub(crate) mod units;
 mod whole;
 
 pub use again::{Compared, Repeated, Repeats};
+pub use cases::{Outcome, test};
 pub use error::{Ending, RunError, TooMany};
 pub use select::{Selection, narrow};
 pub use stop::Stop;

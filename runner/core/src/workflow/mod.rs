@@ -6,6 +6,7 @@
 //! [`check`] (a block against its JSON Schema) → [`paths`] (what may be read) → [`load`] (the whole way).
 
 pub(crate) mod assets;
+pub(crate) mod cases;
 pub(crate) mod check;
 pub(crate) mod common;
 pub mod expr;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use cases::{Case, Expected, Record};
 pub(crate) use check::identity::default_at;
 pub use load::{Settings, declared_params, load, load_text, name_of};
 pub use registry::{AssetKind, Manifest, PluginManifests, Registry};
@@ -56,6 +58,8 @@ pub struct Workflow {
     pub left_alone: BTreeSet<String>,
     /// `report:`.
     pub report: ReportSpec,
+    /// `tests:`.
+    pub cases: Vec<Case>,
     /// What may be read.
     pub roots: paths::Roots,
     /// Remarks that do not stop anything.

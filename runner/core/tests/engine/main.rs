@@ -21,6 +21,7 @@ mod results;
 mod shown;
 mod simulation;
 mod stopping;
+mod tested;
 mod texts;
 mod trying;
 mod verified;
