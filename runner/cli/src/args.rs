@@ -99,6 +99,9 @@ pub(crate) enum Command {
         #[arg(long)]
         with_id: bool,
     },
+    /// Follows one record through the last run: what every stage made of it, by what model, plugin and seed, and from what.
+    #[command(after_help = "Example: sentinel trace workflows/quickstart.yaml train-000003 --stage bootstrap/pairs")]
+    Trace(TraceArgs),
     /// Lists the runs of this store, the last first.
     Runs {
         #[command(flatten)]
@@ -297,6 +300,21 @@ pub(crate) struct PlanArgs {
     /// Ends with code 5 when anything would have to be computed.
     #[arg(long)]
     pub(crate) fail_on_miss: bool,
+}
+
+/// Arguments of `trace`.
+#[derive(Args)]
+pub(crate) struct TraceArgs {
+    #[command(flatten)]
+    pub(crate) workflow: WorkflowArgs,
+    /// The record's id.
+    pub(crate) record: String,
+    /// One stage; `loop/stage` in a loop's body. Then all rows are told.
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
+    /// Prints a JSON object a step, with nothing left out.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `verify`.

@@ -27,5 +27,6 @@ pub mod run;
 pub mod schema;
 pub mod session;
 pub mod stage;
+pub mod trace;
 pub mod why;
 pub mod workflow;

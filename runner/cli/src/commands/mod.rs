@@ -13,6 +13,7 @@ mod run;
 mod runs;
 mod schema;
 mod test;
+mod trace;
 mod validate;
 mod verify;
 mod why;
@@ -77,6 +78,7 @@ pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
         Command::List { kind } => list::run(&desk, kind.as_deref()),
         Command::Schema { kind } => schema::run(&desk, kind.as_deref()),
         Command::Cat { workflow, output, with_id } => cat::run(&desk, workflow, output, *with_id),
+        Command::Trace(args) => trace::run(&desk, args),
         Command::Runs { store } => runs::run(store),
         Command::Report { workflow } => report::run(&desk, workflow),
         Command::Cache { what, store } => cache::run(what.as_ref(), store),

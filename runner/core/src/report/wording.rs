@@ -66,7 +66,7 @@ pub fn named<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
 }
 
 /// Returns a value as JSON, cut after so many characters.
-pub(crate) fn value(value: &Value, most: usize) -> String {
+pub fn value(value: &Value, most: usize) -> String {
     let text = value.to_string();
     if text.chars().count() <= most { text } else { text.chars().take(most).chain("…".chars()).collect() }
 }
