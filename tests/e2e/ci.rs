@@ -90,3 +90,19 @@ fn the_tests_of_a_workflow_are_run() {
     let told = desk.sentinel(&["test", "quickstart.yaml"], &["--root", &root]);
     assert!(told.code == 1 && told.stderr.contains("has no tests"), "{told}");
 }
+
+#[test]
+fn a_locked_run_refuses_what_differs() {
+    let desk = Desk::new();
+    let root = repository().display().to_string();
+    let lock =
+        |more: &[&str]| desk.sentinel(&["lock", "quickstart.yaml"], &[&["--root", root.as_str()], more].concat());
+    assert_eq!(desk.run(&[&SMALL[..], &["--locked"]].concat()).code, 1, "there is no lock yet");
+    let told = lock(&["--set", "scenes=3"]);
+    assert_eq!((told.code, told.stdout.as_str()), (0, "sentinel.lock\n"), "{told}");
+    assert_eq!(desk.run(&[&SMALL[..], &["--locked"]].concat()).code, 0);
+    assert_eq!(lock(&["--set", "scenes=3", "--check"]).code, 0);
+    let told = desk.run(&["--until", "scenes", "--set", "scenes=4", "--locked"]);
+    assert!(told.code == 1 && told.stderr.contains("`with.count` was 3 and is 4 (of `scenes`)"), "{told}");
+    assert!(!desk.out().join("quickstart/train").exists());
+}

@@ -42,6 +42,15 @@ pub(crate) enum Command {
         /// One record's id.
         record: Option<String>,
     },
+    /// Writes down in `sentinel.lock` what a workflow is made of: parameters, and models, plugins and data by their content.
+    #[command(after_help = "Example: sentinel lock w.yaml, then sentinel run w.yaml --locked")]
+    Lock {
+        #[command(flatten)]
+        workflow: WorkflowArgs,
+        /// Writes nothing, and says what differs.
+        #[arg(long)]
+        check: bool,
+    },
     /// Computes some of what is kept again and compares it, byte by byte: whether the workflow is reproducible here.
     #[command(
         after_help = "Examples: sentinel verify workflows/quickstart.yaml\n          sentinel verify workflows/quickstart.yaml train captions-after --units 20"
@@ -252,6 +261,9 @@ pub(crate) struct RunArgs {
     /// Fails at once when anything would have to be computed.
     #[arg(long)]
     pub(crate) fail_on_miss: bool,
+    /// Runs only what `sentinel.lock` says: whatever differs is told, and nothing runs.
+    #[arg(long)]
+    pub(crate) locked: bool,
     /// How the run shows where it is.
     #[arg(long, value_enum)]
     progress: Option<Shown>,

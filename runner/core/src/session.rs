@@ -13,6 +13,7 @@ use crate::cache::store::{STORE_FOLDER, Store, StoreError};
 use crate::diag::advice;
 use crate::digest::Digest;
 use crate::last;
+use crate::lock::{self, Locked};
 use crate::plan::Plan;
 use crate::report::model::ReportModel;
 use crate::report::record::{
@@ -189,6 +190,16 @@ impl Session {
             let results = execute(&context, &self.prepared, None)?;
             why::why(&self.workflow, &self.prepared, &self.store, results, stage, record)
         })
+    }
+
+    /// Writes down what the workflow is made of; returns where.
+    pub fn lock(&self) -> Result<PathBuf, RunError> {
+        lock::write(&self.workflow, Locked::of(&self.workflow, &self.prepared))
+    }
+
+    /// Says how the workflow differs from what is written down.
+    pub fn unlike_lock(&self) -> Result<Vec<String>, RunError> {
+        lock::check(&self.workflow, &Locked::of(&self.workflow, &self.prepared))
     }
 
     /// Computes some of what is kept again and compares: of the named stages, or else of all but those that work on everything at

@@ -96,7 +96,7 @@ pub(crate) fn because(
     let default = |path: &[&str]| known.and_then(|stage| default_at(&stage.schema, &stage.with, path));
     let last = store.runs(Some(&workflow.name), 1)?.pop().and_then(|run| run.stage(&told.id)?.fingerprint);
     let itself = kept.iter().find(|kept| Some(kept.digest) == last);
-    let differ = |kept| differences(kept, &stage.fingerprint, &default);
+    let differ = |kept: &Fingerprint| ingredients_differ(&kept.ingredients, &stage.fingerprint.ingredients, &default);
     match itself.map(differ).or_else(|| kept.iter().map(differ).min_by_key(Vec::len)) {
         Some(differences) => Ok(differences),
         None => Ok(vec![format!("no stage of kind `{}` has run on this store yet", told.kind)]),
@@ -158,12 +158,12 @@ fn of_inputs(told: &Told, earlier: &[Traced], slots: &[&str]) -> Vec<String> {
 }
 
 /// Gives the default of a field of `with`, by the names that lead to it.
-type Default<'a> = &'a dyn Fn(&[&str]) -> Option<Value>;
+pub(crate) type Default<'a> = &'a dyn Fn(&[&str]) -> Option<Value>;
 
-/// Lists every ingredient that differs between what was kept and what is wanted; `default` knows what a field of `with` is by default.
-fn differences(kept: &Fingerprint, wanted: &Fingerprint, default: Default<'_>) -> Vec<String> {
+/// Lists every ingredient that differs from what it was; `default` knows what a field of `with` is by default.
+pub(crate) fn ingredients_differ(was: &Value, is: &Value, default: Default<'_>) -> Vec<String> {
     let mut lines = Vec::new();
-    compare("", Some(&kept.ingredients), Some(&wanted.ingredients), default, &mut lines);
+    compare("", Some(was), Some(is), default, &mut lines);
     // A folder and the list of what is used of it tell of the same file.
     let told: Vec<String> =
         lines.iter().filter_map(|line| Some(line.split_once("` of `")?.0.to_owned() + "` ")).collect();
@@ -273,8 +273,7 @@ mod tests {
             "listed": [["config.json", two], ["more.txt", two]],
         });
         let default = |path: &[&str]| (path == ["beta"]).then(|| 0.1.into());
-        let fingerprint = |ingredients: &Value| Fingerprint { digest: one, ingredients: ingredients.clone() };
-        let lines = differences(&fingerprint(&was), &fingerprint(&is), &default);
+        let lines = ingredients_differ(&was, &is, &default);
         let contents = format!("has other content: {} instead of {}", two.short(), one.short());
         let expected = [
             "`gone` was true and is the default".to_owned(),

@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod graph;
 mod list;
+mod lock;
 mod plan;
 mod report;
 mod run;
@@ -70,6 +71,7 @@ pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
         Command::Run(args) => run::run(&desk, args, arguments.verbose > 0),
         Command::Plan(args) => plan::run(&desk, args),
         Command::Why { workflow, stage, record } => why::run(&desk, workflow, stage, record.as_deref()),
+        Command::Lock { workflow, check } => lock::run(&desk, workflow, *check),
         Command::Verify(args) => verify::run(&desk, args),
         Command::Validate { workflow, format } => validate::run(&desk, workflow, *format),
         Command::Test { workflow, junit } => test::run(&desk, workflow, junit.as_deref()),

@@ -19,6 +19,9 @@ use crate::progress::Progress;
 
 pub(super) fn run(desk: &Desk, args: &RunArgs, verbose: bool) -> Told {
     let session = open_part(desk, &args.workflow, args.selection.selection().as_ref(), args.ci)?;
+    if args.locked {
+        super::lock::check(&session)?;
+    }
     let options = RunOptions {
         limit: args.limit,
         fail_on_miss: args.fail_on_miss,

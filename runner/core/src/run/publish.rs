@@ -212,7 +212,7 @@ fn files_of(record: &RunRecord) -> impl Iterator<Item = (&String, &FileEntry)> {
 }
 
 /// Syncs a finished file and gives it its name.
-fn settle(aside: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+pub(crate) fn settle(aside: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     readable(aside.path())?;
     aside.as_file().sync_all()?;
     aside.persist(path).map(|_| ()).map_err(|error| error.error)

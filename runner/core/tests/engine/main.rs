@@ -10,6 +10,7 @@ mod beside;
 mod damaged;
 mod hindered;
 mod kinds;
+mod locked;
 mod part;
 mod pilot;
 mod plain;
