@@ -23,6 +23,7 @@ pub mod job;
 pub mod last;
 pub mod lock;
 pub mod plan;
+pub mod reference;
 pub mod report;
 pub mod reporter;
 pub mod run;

@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::artifact::KindInfo;
+use crate::reference;
 use crate::stage::StageKind;
 use crate::workflow::assets::plugin_schema;
 use crate::workflow::cases::CASE_KEYS;
@@ -61,6 +62,7 @@ pub fn files(registry: &Registry<'_>) -> Vec<(String, String)> {
         registry.kinds.iter().filter_map(|kind| Some((format!("records/{}.json", kind.name), text(&record(kind)?))));
     let mut files: Vec<(String, String)> = records.collect();
     files.push(("workflow.json".to_owned(), text(&workflow(registry))));
+    files.push(("LANGUAGE.md".to_owned(), reference::language(registry)));
     files.sort();
     files
 }
