@@ -4,5 +4,5 @@
 mod decode;
 mod resize;
 
-pub use decode::{PictureError, SIDE_MAX, Transparency, decode};
+pub use decode::{PictureError, SIDE_MAX, Transparency, decode, dimensions};
 pub use resize::{Filter, resize};

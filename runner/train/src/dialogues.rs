@@ -23,7 +23,6 @@ const READINGS: [&str; 3] = ["loss", "learning_rate", "gradient_norm"];
 pub(crate) fn train(task: &NextTokenTask<'_>, watch: &dyn Watch) -> Result<TrainLog, TrainError> {
     let base = Base::open(task.base)?;
     // Only of this family are first values and published names known here.
-    #[expect(irrefutable_let_patterns, reason = "a second family makes it refutable")]
     let Family::Llava(llava) = &base.config.family else {
         let family = base.config.family.model_type();
         return Err(TrainError::Row(format!("whole models of type `{family}` cannot be trained; supported: llava")));

@@ -187,7 +187,6 @@ fn continuing_from_a_checkpoint_gives_the_same_bits() {
 #[test]
 fn a_fresh_model_has_the_spread_transformers_gives_it() {
     let config = Config::read(&fixtures().join("llava-tiny")).unwrap();
-    #[expect(irrefutable_let_patterns, reason = "a second family makes it refutable")]
     let Family::Llava(config) = config.family else { panic!("the fixture is a LLaVA") };
     let weights = Weights::Trained(Variables::fresh(&Device::Cpu, fresh::initialiser(&config, 5)));
     let (_, vars) = of(&weights);

@@ -4,6 +4,7 @@
 mod clip;
 mod llama;
 mod llava;
+mod qwen2_vl;
 
 use std::path::Path;
 
@@ -15,6 +16,7 @@ use crate::families::{FAMILIES, Family};
 pub use clip::ClipConfig;
 pub use llama::LlamaConfig;
 pub use llava::LlavaConfig;
+pub use qwen2_vl::{QwenConfig, Windows};
 
 /// Greatest size of a JSON file of a checkpoint, in bytes.
 const JSON_BYTES_MAX: u64 = 64 << 20;

@@ -7,14 +7,15 @@
 pub mod clip;
 pub mod llama;
 pub mod llava;
+pub mod qwen2_vl;
 
 use std::path::Path;
 
 use candle_core::{Result, Tensor};
 
 use crate::ModelError;
-use crate::config::{Config, LlavaConfig};
-use crate::image::{ClipProcessor, Picture, Processor};
+use crate::config::{Config, LlavaConfig, QwenConfig};
+use crate::image::{ClipProcessor, Picture, Processor, QwenProcessor};
 use crate::weights::Weights;
 
 /// A model type, and how its `config.json` is read.
@@ -26,13 +27,21 @@ pub struct Kind {
 }
 
 /// What this build can open, sorted by name.
-pub const FAMILIES: &[Kind] = &[Kind { model_type: "llava", parse: LlavaConfig::parse }];
+pub const FAMILIES: &[Kind] = &[
+    Kind { model_type: "llava", parse: LlavaConfig::parse },
+    Kind { model_type: "qwen2_5_vl", parse: QwenConfig::parse_2_5 },
+    Kind { model_type: "qwen2_vl", parse: QwenConfig::parse_2 },
+];
 
 /// How a model's pictures are seen, by family.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Family {
     /// LLaVA-1.5.
     Llava(LlavaConfig),
+    /// Qwen2-VL.
+    Qwen2Vl(QwenConfig),
+    /// Qwen2.5-VL.
+    Qwen25Vl(QwenConfig),
 }
 
 /// From prepared pictures to features in the decoder's space: vision tower and projector.
@@ -47,6 +56,8 @@ impl Family {
     pub fn model_type(&self) -> &'static str {
         match self {
             Self::Llava(_) => "llava",
+            Self::Qwen2Vl(_) => "qwen2_vl",
+            Self::Qwen25Vl(_) => "qwen2_5_vl",
         }
     }
 
@@ -54,6 +65,7 @@ impl Family {
     pub fn processor(&self, dir: &Path) -> std::result::Result<Box<dyn Processor>, ModelError> {
         match self {
             Self::Llava(config) => Ok(Box::new(ClipProcessor::fitting(dir, config)?)),
+            Self::Qwen2Vl(config) | Self::Qwen25Vl(config) => Ok(Box::new(QwenProcessor::fitting(dir, config)?)),
         }
     }
 
@@ -61,6 +73,9 @@ impl Family {
     pub fn tower(&self, w: &Weights, width: usize) -> std::result::Result<Box<dyn Tower>, ModelError> {
         match self {
             Self::Llava(config) => Ok(Box::new(llava::Llava::take(w, config, width)?)),
+            Self::Qwen2Vl(config) | Self::Qwen25Vl(config) => {
+                Ok(Box::new(qwen2_vl::QwenTower::take(w, config, width)?))
+            }
         }
     }
 }

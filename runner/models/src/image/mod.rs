@@ -2,6 +2,7 @@
 //! resizing are Pillow's own.
 
 mod clip;
+mod qwen;
 
 use std::path::Path;
 
@@ -14,6 +15,8 @@ use crate::config::read_text;
 use crate::model::Place;
 
 pub use clip::ClipProcessor;
+pub use qwen::QwenProcessor;
+pub(crate) use qwen::merged;
 
 /// Pillow's number for the bicubic filter.
 const BICUBIC: u32 = 3;
@@ -32,6 +35,14 @@ pub enum ImageError {
         /// Pixels down.
         height: u32,
     },
+    /// Its longer side is more than 200 times the shorter one, which the model's own processor refuses.
+    #[error("a picture of {width} × {height} pixels is too narrow: at most 200 times as long as wide")]
+    Narrow {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
     /// The tensor library failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
@@ -40,7 +51,8 @@ pub enum ImageError {
 /// A picture as a tower takes it.
 #[derive(Debug, Clone)]
 pub struct Picture {
-    /// Normalised values; their shape is the family's: (3, S, S) for a square.
+    /// Normalised values; their shape is the family's: (3, S, S) for a square, (patches, values) for
+    /// a picture in patches.
     pub pixels: Tensor,
     /// How its features stand in the prompt.
     pub place: Place,
