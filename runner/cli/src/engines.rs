@@ -36,7 +36,7 @@ impl NativeEngines {
     /// Looks what there is; opens nothing.
     pub(crate) fn new(secrets: Secrets) -> Self {
         let catalogue = Catalogue {
-            families: sentinel_models::FAMILIES.to_vec(),
+            families: sentinel_models::families().collect(),
             detectors: sentinel_detect::DETECTORS.iter().map(|family| family.name).collect(),
             losses: sentinel_train::losses::LOSSES.iter().map(|loss| loss.name).collect(),
             model_engine: sentinel_models::ENGINE.to_owned(),

@@ -126,7 +126,7 @@ fn step(
 ) -> Result<Vec<Vec<f32>>> {
     let device = starts[0].prefix.layers[0].0.device();
     let last: Vec<u32> = rows.iter().map(|row| *row.ids.last().expect("a row under way has a token")).collect();
-    let places = rows.iter().map(|row| (starts[row.start].prefix.length + row.ids.len() - 1) as u32);
+    let places = rows.iter().map(|row| (starts[row.start].prefix.next + row.ids.len() - 1) as u32);
     let places = Tensor::from_vec(places.collect::<Vec<u32>>(), (1, rows.len()), device)?;
     let embedded = decoder.embed(&Tensor::from_vec(last, (1, rows.len()), device)?)?;
     let head_dim = decoder.config().head_dim;
@@ -260,7 +260,7 @@ mod tests {
 
     /// Feeds a text's tokens, and the end of the text; returns the first sentence and how many tokens were looked at.
     fn first(text: &Text, said: &str, max_tokens: u32, by_token: bool) -> (Drawn, usize) {
-        let prefix = Prefix { layers: Vec::new(), length: 0, logits: Vec::new() };
+        let prefix = Prefix { layers: Vec::new(), length: 0, next: 0, logits: Vec::new() };
         let start = Start { prefix: &prefix, streams: Vec::new(), drawn: 0, max_tokens };
         let rules = Rules { warp: Warp { temperature: 0.0, top_p: 1.0, top_k: 0 }, by_token };
         let mut row = Row { start: 0, candidate: 0, ids: Vec::new(), said: String::new(), perhaps: None };
@@ -276,7 +276,7 @@ mod tests {
     fn a_sentence_is_as_many_tokens_as_say_it_however_many_were_looked_at() {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/text");
         for name in ["llama", "byte-level"] {
-            let text = Text::read(&fixtures.join(name), 440, 3).unwrap();
+            let text = Text::read(&fixtures.join(name), 440).unwrap();
             let tokens = |said: &str| text.sentence(said).unwrap().len();
             for (sentence, next, at_once) in [
                 ("It is a dog.", "It sits.", true),

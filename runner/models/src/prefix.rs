@@ -10,6 +10,7 @@ use sentinel_core::digest::Digest;
 
 use crate::families::llama::{KeyValue, Llama, Positions};
 use crate::layers::{Adapter, causal_mask};
+use crate::model::Place;
 
 /// Keys and values of everything said so far, and the logits of what comes next.
 pub(crate) struct Prefix {
@@ -17,16 +18,19 @@ pub(crate) struct Prefix {
     pub(crate) layers: Vec<KeyValue>,
     /// P.
     pub(crate) length: usize,
+    /// Position of the token after it: P, or less after a picture whose tokens share positions.
+    pub(crate) next: usize,
     /// Logits of the token after it.
     pub(crate) logits: Vec<f32>,
 }
 
 impl Prefix {
-    /// Goes on from `past` with embedded tokens (1, T, C).
+    /// Goes on from `past` with embedded tokens (1, T, C); `picture` is where one stands among them, and how.
     pub(crate) fn extend(
         decoder: &Llama,
         past: Option<&Self>,
         embedded: &Tensor,
+        picture: Option<(usize, Place)>,
         adapter: Option<&Adapter>,
     ) -> Result<Self> {
         let t = embedded.dim(1)?;
@@ -35,13 +39,17 @@ impl Prefix {
         let mut new: Vec<KeyValue> = Vec::new();
         let layers = past.map(|past| past.layers.as_slice());
         let keep = |key_value| new.push(key_value);
-        let hidden = decoder.forward(embedded, Positions::From(start), Some(&mask), layers, adapter, keep)?;
+        let from = past.map_or(0, |past| past.next);
+        let axes = picture.map(|(at, place)| place.axes(at, t, embedded.device())).transpose()?.flatten();
+        let positions = axes.as_ref().map_or(Positions::From(from), Positions::Axes);
+        let hidden = decoder.forward(embedded, positions, Some(&mask), layers, adapter, keep)?;
         let logits = decoder.logits(&hidden.narrow(1, t - 1, 1)?)?.flatten_all()?.to_vec1::<f32>()?;
         let layers = match layers {
             None => new,
             Some(old) => old.iter().zip(&new).map(appended).collect::<Result<_>>()?,
         };
-        Ok(Self { layers, length: start + t, logits })
+        let next = picture.map_or(from + t, |(at, place)| place.position(at, t)[0]);
+        Ok(Self { layers, length: start + t, next, logits })
     }
 
     fn bytes(&self) -> usize {

@@ -30,7 +30,6 @@ pub struct Text {
     special: BTreeMap<String, String>,
     anchor: Vec<u32>,
     image: u32,
-    features: usize,
     ends: Vec<u32>,
     stops: Vec<u32>,
 }
@@ -45,8 +44,8 @@ pub struct PromptIds {
 }
 
 impl Text {
-    /// Reads `tokenizer.json` and the chat template; `image` is the `<image>` id, `features` how many a picture has.
-    pub fn read(dir: &Path, image: u32, features: usize) -> Result<Self, ModelError> {
+    /// Reads `tokenizer.json` and the chat template; `image` is the id that holds a picture's place.
+    pub fn read(dir: &Path, image: u32) -> Result<Self, ModelError> {
         let path = dir.join("tokenizer.json");
         let fail = |message: String| ModelError::Format { path: path.clone(), message };
         let tokenizer: Tokenizer = read_text(&path)?.parse().map_err(|error| fail(format!("{error}")))?;
@@ -54,7 +53,7 @@ impl Text {
         let ends = end_tokens(dir, &tokenizer, &special)?;
         let stops = STOPS.iter().filter_map(|stop| tokenizer.token_to_id(stop)).collect();
         let (template, anchor) = (template(dir)?, Vec::new());
-        let mut text = Self { tokenizer, template, special, anchor, image, features, ends, stops };
+        let mut text = Self { tokenizer, template, special, anchor, image, ends, stops };
         text.anchor = text.encode(ANCHOR, false)?;
         Ok(text)
     }
@@ -95,8 +94,8 @@ impl Text {
             .map_err(unsupported)
     }
 
-    /// Tokenises the prompt of a question.
-    pub fn prompt(&self, question: &str) -> Result<PromptIds, ModelError> {
+    /// Tokenises the prompt of a question with a picture of so many tokens.
+    pub fn prompt(&self, question: &str, picture: usize) -> Result<PromptIds, ModelError> {
         let rendered = self.render(question)?;
         // A template that writes the first token has written it.
         let begun = self.special.get("bos_token").is_some_and(|begin| rendered.starts_with(begin.as_str()));
@@ -107,7 +106,7 @@ impl Text {
             return Err(ModelError::Unsupported(message));
         };
         let mut ids = rendered[..image_at].to_vec();
-        ids.extend(std::iter::repeat_n(self.image, self.features));
+        ids.extend(std::iter::repeat_n(self.image, picture));
         ids.extend_from_slice(&rendered[image_at + 1..]);
         Ok(PromptIds { ids, image_at })
     }

@@ -16,11 +16,11 @@ use sentinel_domain::ports::{
 };
 use sentinel_domain::records::Sentence;
 
-use crate::config::LlavaConfig;
-use crate::families::llava::Llava;
+use crate::config::Config;
 use crate::generate::{Drawn, Rules, Start, sentences};
-use crate::image::ImageProcessor;
+use crate::image::{ImageError, Processor};
 use crate::layers::Adapter;
+use crate::model::Model;
 use crate::prefix::{Prefix, Prefixes};
 use crate::sampler::{Stream, Warp};
 use crate::text::Text;
@@ -34,9 +34,9 @@ const ROWS_MAX: usize = 128;
 
 /// A vision-language model on candle.
 pub struct CandleVlm {
-    model: Llava,
+    model: Model,
     text: Text,
-    images: ImageProcessor,
+    images: Box<dyn Processor>,
     device: Device,
     threads: rayon::ThreadPool,
     own_adapter: Option<Arc<Adapter>>,
@@ -47,16 +47,11 @@ pub struct CandleVlm {
 /// Opens a model: maps its weights, reads its tokenizer and processor, checks that they fit.
 pub fn open(spec: &VlmSpec, exec: &Exec) -> Result<CandleVlm, ModelError> {
     let device = device(exec)?;
-    let config = LlavaConfig::read(&spec.path)?;
+    let config = Config::read(&spec.path)?;
     let weights = Weights::Frozen(Checkpoint::open(&spec.path, &device)?);
-    let model = Llava::take(&weights, &config, &device)?;
-    let text = Text::read(&spec.path, config.image_token, config.image_tokens())?;
-    let images = ImageProcessor::read(&spec.path)?;
-    if images.side() as usize != config.vision.image {
-        let (made, wanted) = (images.side(), config.vision.image);
-        let message = format!("the processor makes pictures of side {made}, the vision tower takes {wanted}");
-        return Err(ModelError::Format { path: spec.path.clone(), message });
-    }
+    let model = Model::take(&weights, &config, &device)?;
+    let text = Text::read(&spec.path, config.image_token)?;
+    let images = config.family.processor(&spec.path)?;
     let own_adapter = spec.adapter.as_ref().map(|dir| adapter::read(dir, &config.text, &device).map(Arc::new));
     let threads = rayon::ThreadPoolBuilder::new().num_threads(exec.threads.unwrap_or(0) as usize).build();
     Ok(CandleVlm {
@@ -105,6 +100,15 @@ impl From<ModelError> for Trouble {
 impl From<candle_core::Error> for Trouble {
     fn from(error: candle_core::Error) -> Self {
         ModelError::from(error).into()
+    }
+}
+
+impl From<ImageError> for Trouble {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::Tensor(error) => error.into(),
+            error => Self::Fault(Fault { reason: "unreadable-picture".to_owned(), detail: error.to_string() }),
+        }
     }
 }
 
@@ -167,11 +171,11 @@ impl CandleVlm {
         Ok(adapter)
     }
 
-    /// Returns what a picture's keys and values take, in bytes: the bulk of a prompt.
+    /// Returns what a picture's keys and values take at most, in bytes: the bulk of a prompt.
     fn prompt_bytes(&self) -> usize {
         let text = &self.model.config().text;
         let a_token = 2 * size_of::<f32>() * text.layers * text.kv_heads * text.head_dim;
-        self.model.config().image_tokens() * a_token
+        self.images.tokens_max() * a_token
     }
 
     /// Answers requests group by group, `rows` rows a request.
@@ -323,16 +327,15 @@ impl Call<'_> {
 
     fn prompt(&self, request: &Prompt<'_>) -> Result<Arc<Prefix>, Trouble> {
         let CandleVlm { model, text, images, device, .. } = self.vlm;
-        let prompt = text.prompt(request.question)?;
+        let place = images.place(&request.bytes)?;
+        let prompt = text.prompt(request.question, place.tokens)?;
         self.fits(prompt.ids.len())?;
-        let crop = images.crop(&request.bytes).map_err(|error| {
-            Trouble::Fault(Fault { reason: "unreadable-picture".to_owned(), detail: error.to_string() })
-        })?;
-        let features = model.image_features(&images.normalise(&[crop], device)?)?;
+        let features = model.features(&[images.prepare(&request.bytes, device)?])?;
         let length = prompt.ids.len();
         let ids = Tensor::from_vec(prompt.ids, (1, length), device)?;
         let embedded = model.splice(&ids, &features, prompt.image_at)?;
-        Ok(Arc::new(Prefix::extend(&model.decoder, None, &embedded, self.adapter.as_deref())?))
+        let picture = Some((prompt.image_at, place));
+        Ok(Arc::new(Prefix::extend(&model.decoder, None, &embedded, picture, self.adapter.as_deref())?))
     }
 
     fn extended(&self, prefix: &Prefix, sentence: &str) -> Result<Arc<Prefix>, Trouble> {
@@ -341,7 +344,7 @@ impl Call<'_> {
         self.fits(prefix.length + ids.len())?;
         let length = ids.len();
         let embedded = model.decoder.embed(&Tensor::from_vec(ids, (1, length), device)?)?;
-        Ok(Arc::new(Prefix::extend(&model.decoder, Some(prefix), &embedded, self.adapter.as_deref())?))
+        Ok(Arc::new(Prefix::extend(&model.decoder, Some(prefix), &embedded, None, self.adapter.as_deref())?))
     }
 
     /// Checks that a prefix leaves room for a token.

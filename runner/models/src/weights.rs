@@ -178,7 +178,7 @@ pub fn canonical(name: &str) -> String {
 
 /// Whether a name without its leading `model.` begins with a part of the composed model, and not with the decoder's own tensors.
 fn is_part(rest: &str) -> bool {
-    ["language_model.", "vision_tower.", "multi_modal_projector.", "mm_projector."]
+    ["language_model.", "vision_tower.", "multi_modal_projector.", "mm_projector.", "visual.", "image_newline"]
         .iter()
         .any(|part| rest.starts_with(part))
 }

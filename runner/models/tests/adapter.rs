@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use sentinel_models::adapter;
-use sentinel_models::config::LlavaConfig;
+use sentinel_models::config::Config;
 use serde_json::{Value, json};
 
 fn fixtures() -> PathBuf {
@@ -27,7 +27,7 @@ fn read(config: &Value, change: impl Fn(&mut HashMap<String, Tensor>)) -> Result
     let mut tensors = candle_core::safetensors::load(from.join(file), &Device::Cpu).unwrap();
     change(&mut tensors);
     candle_core::safetensors::save(&tensors, dir.path().join(file)).unwrap();
-    let base = LlavaConfig::read(&fixtures().join("model")).unwrap();
+    let base = Config::read(&fixtures().join("model")).unwrap();
     match adapter::read(dir.path(), &base.text, &Device::Cpu) {
         Ok(adapter) => Ok(adapter.layers.iter().flatten().flatten().count()),
         Err(error) => Err(error.to_string()),

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use sentinel_models::adapter;
-use sentinel_models::config::LlavaConfig;
+use sentinel_models::config::Config;
 use sentinel_models::families::llama::{KeyValue, Llama, Positions};
-use sentinel_models::families::llava::Llava;
 use sentinel_models::layers::{Adapter, causal_mask};
+use sentinel_models::model::Model;
 use sentinel_models::ops::{Span, attend_shared};
 use sentinel_models::weights::{Checkpoint, Weights};
 
@@ -58,9 +58,9 @@ fn logits_under_an_adapter_are_the_same_in_any_company() {
     // An adapter on all linears, and one on two of them.
     for (base, adapted) in [("llava-tiny", "cdpo/adapter"), ("generate/model", "generate/adapter")] {
         let (dir, device) = (fixtures.join(base), Device::Cpu);
-        let config = LlavaConfig::read(&dir).unwrap();
+        let config = Config::read(&dir).unwrap();
         let weights = Weights::Frozen(Checkpoint::open(&dir, &device).unwrap());
-        let decoder = Llava::take(&weights, &config, &device).unwrap().decoder;
+        let decoder = Model::take(&weights, &config, &device).unwrap().decoder;
         let adapter = adapter::read(&fixtures.join(adapted), &config.text, &device).unwrap();
         let rows: Vec<usize> = (0..8).collect();
         let together = step(&decoder, Some(&adapter), &rows);

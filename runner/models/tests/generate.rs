@@ -11,11 +11,10 @@ use sentinel_core::digest::Digest;
 use sentinel_core::job::Exec;
 use sentinel_domain::ports::{AdapterRef, Captioned, Captioning, Prompt, Sampling, SentenceEnd, Vlm, VlmSpec, Watch};
 use sentinel_models::adapter;
-use sentinel_models::config::LlavaConfig;
+use sentinel_models::config::Config;
 use sentinel_models::families::llama::Positions;
-use sentinel_models::families::llava::Llava;
-use sentinel_models::image::ImageProcessor;
 use sentinel_models::layers::causal_mask;
+use sentinel_models::model::Model;
 use sentinel_models::text::Text;
 use sentinel_models::vlm::{CandleVlm, open};
 use sentinel_models::weights::{Checkpoint, Weights};
@@ -200,23 +199,23 @@ fn first_words_are_drawn_as_often_as_transformers_would() {
 #[test]
 fn logits_are_those_of_transformers_and_peft() {
     let dir = fixtures().join("model");
-    let config = LlavaConfig::read(&dir).unwrap();
+    let config = Config::read(&dir).unwrap();
     let weights = Weights::Frozen(Checkpoint::open(&dir, &Device::Cpu).unwrap());
-    let model = Llava::take(&weights, &config, &Device::Cpu).unwrap();
-    let text = Text::read(&dir, config.image_token, config.image_tokens()).unwrap();
-    let images = ImageProcessor::read(&dir).unwrap();
+    let model = Model::take(&weights, &config, &Device::Cpu).unwrap();
+    let text = Text::read(&dir, config.image_token).unwrap();
+    let images = config.family.processor(&dir).unwrap();
     let expected = candle_core::safetensors::load(fixtures().join("logits.safetensors"), &Device::Cpu).unwrap();
     of_each(|name, recorded, answers, adapter| {
         let adapter = adapter.map(|dir| adapter::read(dir, &config.text, &Device::Cpu).unwrap());
         for (row, said) in answers.texts.iter().enumerate() {
-            let prompt = text.prompt(&recorded.question).unwrap();
+            let picture = images.prepare(&picture(said.picture), &Device::Cpu).unwrap();
+            let prompt = text.prompt(&recorded.question, picture.place.tokens).unwrap();
             let mut ids = prompt.ids;
             for sentence in &said.context {
                 ids.extend(text.sentence(sentence).unwrap());
             }
             let t = ids.len();
-            let crop = images.crop(&picture(said.picture)).unwrap();
-            let features = model.image_features(&images.normalise(&[crop], &Device::Cpu).unwrap()).unwrap();
+            let features = model.features(&[picture]).unwrap();
             let ids = Tensor::from_vec(ids, (1, t), &Device::Cpu).unwrap();
             let embedded = model.splice(&ids, &features, prompt.image_at).unwrap();
             let mask = causal_mask(t, t, &Device::Cpu).unwrap();

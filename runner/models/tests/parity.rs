@@ -6,22 +6,29 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use candle_core::{D, DType, Device, Tensor};
-use sentinel_models::config::LlavaConfig;
+use sentinel_models::config::Config;
 use sentinel_models::families::llama::{KeyValue, Positions};
-use sentinel_models::families::llava::Llava;
+use sentinel_models::image::Picture;
 use sentinel_models::layers::causal_mask;
+use sentinel_models::model::{Model, Place};
 use sentinel_models::weights::{Checkpoint, Weights};
 
 /// Position of the first `<image>` token in the recorded prompt.
 const IMAGE_AT: usize = 3;
 
-fn fixture() -> (Llava, HashMap<String, Tensor>) {
+fn fixture() -> (Model, HashMap<String, Tensor>) {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/llava-tiny");
     let device = Device::Cpu;
-    let config = LlavaConfig::read(&dir).unwrap();
+    let config = Config::read(&dir).unwrap();
     let weights = Weights::Frozen(Checkpoint::open(&dir, &device).unwrap());
     let expected = candle_core::safetensors::load(dir.join("expected.safetensors"), &device).unwrap();
-    (Llava::take(&weights, &config, &device).unwrap(), expected)
+    (Model::take(&weights, &config, &device).unwrap(), expected)
+}
+
+/// Squares as pictures of sixteen tokens.
+fn pictures(pixels: &Tensor) -> Vec<Picture> {
+    let one = |at| Picture { pixels: pixels.get(at).unwrap(), place: Place::line(16) };
+    (0..pixels.dim(0).unwrap()).map(one).collect()
 }
 
 fn ids(tensor: &Tensor) -> Tensor {
@@ -38,7 +45,8 @@ fn relative(ours: &Tensor, theirs: &Tensor) -> f32 {
 #[test]
 fn image_features_agree_with_transformers() {
     let (model, expected) = fixture();
-    let features = model.image_features(&expected["pixels"]).unwrap();
+    let features = model.features(&pictures(&expected["pixels"])).unwrap();
+    let features = Tensor::stack(&features, 0).unwrap();
     let difference = relative(&features, &expected["features"]);
     assert!(difference < 1e-5, "relative difference {difference:e}");
 }
@@ -48,7 +56,7 @@ fn logits_of_prompt_and_continuation_agree_with_transformers() {
     let (model, expected) = fixture();
     let tokens = Tensor::cat(&[ids(&expected["prompt"]), ids(&expected["greedy"])], 1).unwrap();
     let t = tokens.dim(1).unwrap();
-    let features = model.image_features(&expected["pixels"]).unwrap();
+    let features = model.features(&pictures(&expected["pixels"])).unwrap();
     let embedded = model.splice(&tokens, &features, IMAGE_AT).unwrap();
     let mask = causal_mask(t, t, &Device::Cpu).unwrap();
     let hidden = model.decoder.forward(&embedded, Positions::From(0), Some(&mask), None, None, |_| ()).unwrap();
@@ -60,7 +68,7 @@ fn logits_of_prompt_and_continuation_agree_with_transformers() {
 fn greedy_tokens_over_kept_keys_and_values_are_those_of_transformers() {
     let (model, expected) = fixture();
     let mut tokens = ids(&expected["prompt"]);
-    let features = model.image_features(&expected["pixels"]).unwrap();
+    let features = model.features(&pictures(&expected["pixels"])).unwrap();
     let mut embedded = model.splice(&tokens, &features, IMAGE_AT).unwrap();
     let mut past: Option<Vec<KeyValue>> = None;
     let mut length = 0;

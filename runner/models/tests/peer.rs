@@ -18,7 +18,8 @@ use candle_transformers::models::llava::LLaVA;
 use candle_transformers::models::llava::config::{
     HFGenerationConfig, HFLLaVAConfig, HFPreProcessorConfig, LLaVAConfig,
 };
-use sentinel_models::config::LlavaConfig;
+use sentinel_models::config::Config;
+use sentinel_models::families::Family;
 use sentinel_models::families::llava::Llava;
 use sentinel_models::weights::{Checkpoint, Weights};
 use serde_json::{Value, json};
@@ -119,9 +120,10 @@ fn short_prompt(recorded: &HashMap<String, Tensor>, row: usize) -> Tensor {
 #[test]
 fn the_peer_takes_the_last_hidden_state_for_the_last_but_one() {
     let recorded = recorded();
-    let config = LlavaConfig::read(&fixture()).unwrap();
+    let config = Config::read(&fixture()).unwrap();
     let weights = Weights::Frozen(Checkpoint::open(&fixture(), &Device::Cpu).unwrap());
-    let ours = Llava::take(&weights, &config, &Device::Cpu).unwrap();
+    let Family::Llava(llava) = &config.family else { panic!("the fixture is a LLaVA") };
+    let ours = Llava::take(&weights, llava, config.text.hidden).unwrap();
     let difference = relative(&ours.image_features(&recorded["pixels"]).unwrap(), &recorded["features"]);
     assert!(difference < 1e-5, "ours: {difference:e}");
     let features = |layers| peer(&mended(), layers).encode_images(&recorded["pixels"]).unwrap();

@@ -147,7 +147,7 @@ fn tokens(tokenizer: &Text, text: &str) -> Vec<usize> {
 
 fn tokenizers() -> [Text; 2] {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/text");
-    ["llama", "byte-level"].map(|name| Text::read(&dir.join(name), 440, 3).unwrap())
+    ["llama", "byte-level"].map(|name| Text::read(&dir.join(name), 440).unwrap())
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn root() -> PathBuf {
 fn check(name: &str, model: &Path) {
     let file = root().join("tests/fixtures/text").join(name).with_extension("json");
     let recorded: Recorded = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let text = Text::read(model, recorded.image, recorded.features).unwrap();
+    let text = Text::read(model, recorded.image).unwrap();
     assert_eq!(text.end(), recorded.ends[0]);
     for id in 0..512 {
         assert_eq!(text.is_end(id), recorded.ends.contains(&id), "{name}: id {id}");
@@ -50,7 +50,7 @@ fn check(name: &str, model: &Path) {
     assert!(recorded.conversations.len() > 8);
     for Conversation { question, context, rendered, ids } in recorded.conversations {
         assert_eq!(text.render(&question).unwrap(), rendered, "{name}");
-        let mut ours = text.prompt(&question).unwrap().ids;
+        let mut ours = text.prompt(&question, recorded.features).unwrap().ids;
         for sentence in &context {
             ours.extend(text.sentence(sentence).unwrap());
         }
@@ -79,7 +79,7 @@ fn bytes_as_llama_3_and_qwen_have_them() {
 
 #[test]
 fn a_question_with_a_picture_of_its_own_is_refused() {
-    let text = Text::read(&root().join("tests/fixtures/text/llama"), 440, 3).unwrap();
-    let error = text.prompt("What is <image> to you?").unwrap_err().to_string();
+    let text = Text::read(&root().join("tests/fixtures/text/llama"), 440).unwrap();
+    let error = text.prompt("What is <image> to you?", 3).unwrap_err().to_string();
     assert!(error.contains("2 picture places"), "{error}");
 }

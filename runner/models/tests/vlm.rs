@@ -13,7 +13,7 @@ use sentinel_core::digest::Digest;
 use sentinel_core::job::Exec;
 use sentinel_domain::ports::{Captioned, Captioning, EngineError, Prompt, Sampling, SentenceEnd, Vlm, VlmSpec, Watch};
 use sentinel_domain::records::Sentence;
-use sentinel_models::config::LlavaConfig;
+use sentinel_models::config::Config;
 use sentinel_models::text::Text;
 use sentinel_models::vlm::{CandleVlm, open};
 
@@ -182,8 +182,8 @@ fn changed(change: impl Fn(&mut HashMap<String, Tensor>)) -> CandleVlm {
 
 /// Ids of the words that stand before an answer.
 fn asked_ids(model: &Path) -> Vec<u32> {
-    let config = LlavaConfig::read(model).unwrap();
-    Text::read(model, config.image_token, config.image_tokens()).unwrap().prompt(QUESTION).unwrap().ids
+    let config = Config::read(model).unwrap();
+    Text::read(model, config.image_token).unwrap().prompt(QUESTION, 1).unwrap().ids
 }
 
 #[test]

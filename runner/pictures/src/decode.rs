@@ -25,6 +25,16 @@ pub enum Transparency {
 #[error("{0}")]
 pub struct PictureError(String);
 
+/// Returns a picture's width and height from its first bytes, without decoding it.
+pub fn dimensions(bytes: &[u8]) -> Result<(u32, u32), PictureError> {
+    let refused = |error: &dyn std::fmt::Display| PictureError(error.to_string());
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| refused(&error))?;
+    match reader.into_dimensions().map_err(|error| refused(&error))? {
+        (width, height) if (1..=SIDE_MAX).contains(&width) && (1..=SIDE_MAX).contains(&height) => Ok((width, height)),
+        (width, height) => Err(refused(&format_args!("it has {width} × {height} pixels"))),
+    }
+}
+
 /// Decodes a picture.
 pub fn decode(bytes: &[u8], transparency: Transparency) -> Result<RgbImage, PictureError> {
     let refused = |error: &dyn std::fmt::Display| PictureError(error.to_string());

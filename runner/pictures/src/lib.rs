@@ -5,5 +5,5 @@ mod decode;
 mod jpeg;
 mod resize;
 
-pub use decode::{PictureError, SIDE_MAX, Transparency, decode};
+pub use decode::{PictureError, SIDE_MAX, Transparency, decode, dimensions};
 pub use resize::{Filter, resize};

@@ -7,9 +7,9 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use sentinel_core::digest::Digest;
 use sentinel_domain::ports::{BlobSource, EngineError, VlmSpec};
-use sentinel_models::config::LlavaConfig;
-use sentinel_models::families::llava::Llava;
-use sentinel_models::image::ImageProcessor;
+use sentinel_models::config::Config;
+use sentinel_models::image::{ImageError, Picture, Processor};
+use sentinel_models::model::{Model, Place};
 use sentinel_models::text::{PromptIds, Text};
 
 use crate::TrainError;
@@ -20,9 +20,9 @@ const FEATURE_ROOM: usize = 1 << 30;
 /// What is read of a base model beside its weights.
 pub(crate) struct Base {
     pub(crate) dir: PathBuf,
-    pub(crate) config: LlavaConfig,
+    pub(crate) config: Config,
     pub(crate) text: Text,
-    pub(crate) images: ImageProcessor,
+    pub(crate) images: Box<dyn Processor>,
     pub(crate) device: Device,
 }
 
@@ -33,9 +33,9 @@ impl Base {
                 format!("training starts from a plain checkpoint, and the entry names `{}`", adapter.display());
             return Err(TrainError::Row(format!("{message}; pass it through `needs.adapter` instead")));
         }
-        let config = LlavaConfig::read(&spec.path)?;
-        let text = Text::read(&spec.path, config.image_token, config.image_tokens())?;
-        let images = ImageProcessor::read(&spec.path)?;
+        let config = Config::read(&spec.path)?;
+        let text = Text::read(&spec.path, config.image_token)?;
+        let images = config.family.processor(&spec.path)?;
         Ok(Self { dir: spec.path.clone(), config, text, images, device: Device::Cpu })
     }
 
@@ -48,65 +48,86 @@ impl Base {
         Ok(ids)
     }
 
-    /// Decodes pictures → (B, 3, S, S).
-    pub(crate) fn pixels(&self, pictures: &[Digest], source: &BlobSource<'_>) -> Result<Tensor, TrainError> {
-        let crop = |digest: &Digest| {
+    /// Returns how a picture stands in its prompt.
+    pub(crate) fn place(&self, picture: &Digest, source: &BlobSource<'_>) -> Result<Place, TrainError> {
+        match self.images.fixed() {
+            Some(place) => Ok(place),
+            None => {
+                self.images.place(&source(*picture).map_err(of_engine)?).map_err(|error| of_picture(picture, error))
+            }
+        }
+    }
+
+    /// Prepares pictures.
+    pub(crate) fn pictures(&self, pictures: &[Digest], source: &BlobSource<'_>) -> Result<Vec<Picture>, TrainError> {
+        let one = |digest: &Digest| {
             let bytes = source(*digest).map_err(of_engine)?;
-            self.images.crop(&bytes).map_err(|error| TrainError::Row(format!("picture {}: {error}", digest.short())))
+            self.images.prepare(&bytes, &self.device).map_err(|error| of_picture(digest, error))
         };
-        let crops = pictures.par_iter().map(crop).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.images.normalise(&crops, &self.device)?)
+        pictures.par_iter().map(one).collect()
     }
 }
 
-/// Prompts by question: there are few questions and many rows.
+fn of_picture(picture: &Digest, error: ImageError) -> TrainError {
+    TrainError::Row(format!("picture {}: {error}", picture.short()))
+}
+
+/// Prompts by question and number of picture tokens: there are few questions and many rows.
 pub(crate) struct Prompts<'a> {
     base: &'a Base,
-    known: BTreeMap<String, PromptIds>,
+    source: &'a BlobSource<'a>,
+    places: BTreeMap<Digest, Place>,
+    known: BTreeMap<(String, usize), PromptIds>,
 }
 
 impl<'a> Prompts<'a> {
-    pub(crate) fn of(base: &'a Base) -> Self {
-        Self { base, known: BTreeMap::new() }
+    pub(crate) fn of(base: &'a Base, source: &'a BlobSource<'a>) -> Self {
+        Self { base, source, places: BTreeMap::new(), known: BTreeMap::new() }
     }
 
-    pub(crate) fn get(&mut self, question: &str) -> Result<&PromptIds, TrainError> {
-        if !self.known.contains_key(question) {
-            self.known.insert(question.to_owned(), self.base.text.prompt(question)?);
+    /// Returns the prompt of a question about a picture, and how the picture stands in it.
+    pub(crate) fn get(&mut self, question: &str, picture: &Digest) -> Result<(&PromptIds, Place), TrainError> {
+        let place = match self.places.get(picture) {
+            Some(place) => *place,
+            None => *self.places.entry(*picture).or_insert(self.base.place(picture, self.source)?),
+        };
+        let key = (question.to_owned(), place.tokens);
+        if !self.known.contains_key(&key) {
+            self.known.insert(key.clone(), self.base.text.prompt(question, place.tokens)?);
         }
-        Ok(&self.known[question])
+        Ok((&self.known[&key], place))
     }
 }
 
 /// Image features by picture: the tower is frozen, so each is made once while there is room for it.
 pub(crate) struct Features<'a> {
     base: &'a Base,
-    model: &'a Llava,
+    model: &'a Model,
     source: &'a BlobSource<'a>,
     kept: BTreeMap<Digest, Tensor>,
     order: VecDeque<Digest>,
 }
 
 impl<'a> Features<'a> {
-    pub(crate) fn of(base: &'a Base, model: &'a Llava, source: &'a BlobSource<'a>) -> Self {
+    pub(crate) fn of(base: &'a Base, model: &'a Model, source: &'a BlobSource<'a>) -> Self {
         Self { base, model, source, kept: BTreeMap::new(), order: VecDeque::new() }
     }
 
-    /// Returns the features of pictures (B, N, C), without gradient.
-    pub(crate) fn get(&mut self, pictures: &[Digest]) -> Result<Tensor, TrainError> {
+    /// Returns the features of pictures, (N, C) each, without gradient.
+    pub(crate) fn get(&mut self, pictures: &[Digest]) -> Result<Vec<Tensor>, TrainError> {
         let missing: BTreeSet<Digest> =
             pictures.iter().filter(|picture| !self.kept.contains_key(*picture)).copied().collect();
         let missing: Vec<Digest> = missing.into_iter().collect();
         let mut made = BTreeMap::new();
         if !missing.is_empty() {
-            let features = self.model.image_features(&self.base.pixels(&missing, self.source)?)?.detach();
-            for (at, picture) in missing.iter().enumerate() {
-                made.insert(*picture, features.narrow(0, at, 1)?.force_contiguous()?);
+            let features = self.model.features(&self.base.pictures(&missing, self.source)?)?;
+            for (picture, features) in missing.iter().zip(features) {
+                made.insert(*picture, features.detach().force_contiguous()?);
             }
         }
         let one =
             |picture| made.get(picture).or_else(|| self.kept.get(picture)).expect("it was kept or is made").clone();
-        let features = Tensor::cat(&pictures.iter().map(one).collect::<Vec<_>>(), 0)?;
+        let features = pictures.iter().map(one).collect();
         for (picture, features) in made {
             self.keep(picture, features);
         }

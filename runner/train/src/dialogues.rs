@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use sentinel_core::digest::Digest;
 use sentinel_domain::ports::{NextTokenTask, TrainLog, Watch};
-use sentinel_models::families::llava::Llava;
+use sentinel_models::families::Family;
+use sentinel_models::model::Model;
 use sentinel_models::weights::{Checkpoint, Variables, Weights};
 
 use crate::base::{Base, Prompts};
@@ -21,11 +22,16 @@ const READINGS: [&str; 3] = ["loss", "learning_rate", "gradient_norm"];
 /// Trains a model and writes it to `task.out`.
 pub(crate) fn train(task: &NextTokenTask<'_>, watch: &dyn Watch) -> Result<TrainLog, TrainError> {
     let base = Base::open(task.base)?;
+    // Only of this family are first values and published names known here.
+    let Family::Llava(llava) = &base.config.family else {
+        let family = base.config.family.model_type();
+        return Err(TrainError::Row(format!("whole models of type `{family}` cannot be trained; supported: llava")));
+    };
     let weights = Weights::Trained(match task.fresh {
-        true => Variables::fresh(&base.device, fresh::initialiser(&base.config, task.optim.seed)),
+        true => Variables::fresh(&base.device, fresh::initialiser(llava, task.optim.seed)),
         false => Variables::of(Checkpoint::open(&base.dir, &base.device)?),
     });
-    let model = Llava::take(&weights, &base.config, &base.device)?;
+    let model = Model::take(&weights, &base.config, &base.device)?;
     let Weights::Trained(variables) = &weights else { unreachable!("made above") };
     let vars = variables.all();
     let (pictures, lessons) = lessons(task, &base)?;
@@ -36,11 +42,11 @@ pub(crate) fn train(task: &NextTokenTask<'_>, watch: &dyn Watch) -> Result<Train
         None => (Moments::zero(&vars)?, Vec::new()),
     };
     let mut log = Log::new(&READINGS, readings, steps, task.checkpoints, task.optim.checkpoint_every, watch);
-    let pixels = |numbers: &[usize]| {
+    let prepared = |numbers: &[usize]| {
         let digests: Vec<Digest> = numbers.iter().map(|number| pictures[*number]).collect();
-        base.pixels(&digests, task.pictures)
+        base.pictures(&digests, task.pictures)
     };
-    full::train(&model, &vars, &lessons, &curriculum, &mut moments, pixels, |reading, moments| {
+    full::train(&model, &vars, &lessons, &curriculum, &mut moments, prepared, |reading, moments| {
         log.after(vec![reading.loss, reading.learning_rate, reading.gradient_norm], &vars, moments)
     })?;
     model::write(task.out, &vars, task.half)?;
@@ -50,7 +56,7 @@ pub(crate) fn train(task: &NextTokenTask<'_>, watch: &dyn Watch) -> Result<Train
 
 /// Tokenises dialogues, picture by picture in the order in which pictures first appear.
 fn lessons(task: &NextTokenTask<'_>, base: &Base) -> Result<(Vec<Digest>, Vec<Lessons>), TrainError> {
-    let mut prompts = Prompts::of(base);
+    let mut prompts = Prompts::of(base, task.pictures);
     let (mut pictures, mut lessons): (Vec<Digest>, Vec<Lessons>) = Default::default();
     let mut numbers: BTreeMap<Digest, usize> = BTreeMap::new();
     for dialogue in task.dialogues {
@@ -59,11 +65,11 @@ fn lessons(task: &NextTokenTask<'_>, base: &Base) -> Result<(Vec<Digest>, Vec<Le
             lessons.push(Lessons::new());
             pictures.len() - 1
         });
-        let prompt = prompts.get(&dialogue.question)?;
+        let (prompt, place) = prompts.get(&dialogue.question, &dialogue.picture)?;
         let mut ids = base.ids(prompt, &dialogue.answer)?;
         ids.push(base.text.end());
         let learnt = prompt.ids.len()..ids.len();
-        let row = Row { ids, image_at: prompt.image_at, learnt };
+        let row = Row { ids, image_at: prompt.image_at, place, learnt };
         lessons[number].entry(dialogue.group.clone()).or_default().push(row);
     }
     Ok((pictures, lessons))

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
-use sentinel_models::families::llava::Llava;
+use sentinel_models::image::Picture;
+use sentinel_models::model::Model;
 
 use crate::TrainError;
 use crate::fit::{Fit, Reading, Slope};
@@ -44,15 +45,15 @@ pub struct Curriculum {
 
 /// Trains `vars`, the parameters of `model`, from the step `moments` has reached to the curriculum's end.
 ///
-/// `pictures[k]` are the lessons of picture k, `pixels` makes (B, 3, S, S) of some pictures' numbers, `after` hears of every
+/// `pictures[k]` are the lessons of picture k, `prepared` makes pictures of their numbers, `after` hears of every
 /// step and may stop the training by an error.
 pub fn train(
-    model: &Llava,
+    model: &Model,
     vars: &BTreeMap<String, Var>,
     pictures: &[Lessons],
     curriculum: &Curriculum,
     moments: &mut Moments,
-    mut pixels: impl FnMut(&[usize]) -> Result<Tensor, TrainError>,
+    mut prepared: impl FnMut(&[usize]) -> Result<Vec<Picture>, TrainError>,
     after: impl FnMut(&Reading, &Moments) -> Result<(), TrainError>,
 ) -> Result<(), TrainError> {
     check(model, pictures, curriculum)?;
@@ -65,7 +66,7 @@ pub fn train(
         // One forward pass a group: rows of a group are about equally long, and little is padded.
         for lessons in chosen.values() {
             let (numbers, rows): (Vec<usize>, Vec<Row>) = lessons.iter().map(|(k, row)| (*k, (*row).clone())).unzip();
-            let features = model.image_features(&pixels(&numbers)?)?;
+            let features = model.features(&prepared(&numbers)?)?;
             logps.push(token_logps(model, &features, &rows, None)?.0);
         }
         Slope::of(vars, &next_token(&Tensor::cat(&logps, 0)?)?)
@@ -74,7 +75,7 @@ pub fn train(
 }
 
 /// A mistake in the data is told before the first step.
-fn check(model: &Llava, pictures: &[Lessons], curriculum: &Curriculum) -> Result<(), TrainError> {
+fn check(model: &Model, pictures: &[Lessons], curriculum: &Curriculum) -> Result<(), TrainError> {
     if curriculum.batch == 0 || pictures.len() < curriculum.batch {
         let (batch, found) = (curriculum.batch, pictures.len());
         return Err(TrainError::Row(format!("a batch of {batch} cannot be drawn from {found} pictures")));

@@ -6,11 +6,12 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 use sentinel_models::families::llama::Positions;
-use sentinel_models::families::llava::Llava;
 use sentinel_models::layers::Adapter;
+use sentinel_models::model::{Model, Place};
 use sentinel_models::ops;
 
 use crate::TrainError;
+use crate::rows::axes;
 
 /// A pair in tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct PairIds {
     pub prefix: Vec<u32>,
     /// Position of the first `<image>` id.
     pub image_at: usize,
+    /// How the image stands there.
+    pub place: Place,
     /// The chosen sentence.
     pub chosen: Vec<u32>,
     /// The rejected sentence.
@@ -68,15 +71,15 @@ impl PairIds {
     }
 }
 
-/// Returns the summed log-probabilities of the chosen and of the rejected sentences: (B) each. `features` (B, N, C) belong to the
-/// pairs in order.
+/// Returns the summed log-probabilities of the chosen and of the rejected sentences: (B) each. `features`, (N, C) each, belong to
+/// the pairs in order.
 pub fn pair_logps(
-    model: &Llava,
-    features: &Tensor,
+    model: &Model,
+    features: &[Tensor],
     pairs: &[&PairIds],
     adapter: Option<&Adapter>,
 ) -> Result<(Tensor, Tensor), TrainError> {
-    let device = features.device();
+    let device = model.decoder.device();
     let at = check(model, pairs)?;
     let (b, t) = (pairs.len(), pairs.iter().map(|pair| pair.len()).max().unwrap_or(0));
     let mut ids = Vec::with_capacity(b * t);
@@ -95,7 +98,10 @@ pub fn pair_logps(
     let positions = Tensor::from_vec(positions, (b, t), device)?;
     let mask = Tensor::from_vec(mask, (b, 1, t, t), device)?;
     let embedded = model.splice(&ids, features, at)?; // (B, T, C)
-    let hidden = model.decoder.forward(&embedded, Positions::Given(&positions), Some(&mask), None, adapter, |_| ())?;
+    let standing: Vec<(usize, Place)> = pairs.iter().map(|pair| (pair.image_at, pair.place)).collect();
+    let axes = axes(model, &standing, t, |row, t| pairs[row].position(t) as usize)?;
+    let positions = axes.as_ref().map_or(Positions::Given(&positions), Positions::Axes);
+    let hidden = model.decoder.forward(&embedded, positions, Some(&mask), None, adapter, |_| ())?;
     let learnt = || pairs.iter().enumerate().flat_map(|(b, pair)| pair.learnt().map(move |one| (b, one)));
     let from: Vec<u32> = learnt().map(|(b, (from, _, _))| (b * t + from) as u32).collect();
     let targets: Vec<u32> = learnt().map(|(_, (_, id, _))| id).collect();
@@ -113,7 +119,7 @@ fn vector(values: Vec<u32>, device: &Device) -> Result<Tensor, TrainError> {
 }
 
 /// Returns the common image position; a pair that does not fit the model is an error before any work.
-pub(crate) fn check(model: &Llava, pairs: &[&PairIds]) -> Result<usize, TrainError> {
+pub(crate) fn check(model: &Model, pairs: &[&PairIds]) -> Result<usize, TrainError> {
     let config = model.config();
     let at = pairs.first().map(|pair| pair.image_at);
     let at = at.ok_or_else(|| TrainError::Row("a batch has no pairs".to_owned()))?;
@@ -123,7 +129,7 @@ pub(crate) fn check(model: &Llava, pairs: &[&PairIds]) -> Result<usize, TrainErr
         if longest > limit {
             return Err(TrainError::Row(format!("a pair has {longest} tokens, the model has room for {limit}")));
         }
-        if pair.image_at != at || at + config.image_tokens() > pair.prefix.len() {
+        if pair.image_at != at || at + pair.place.tokens > pair.prefix.len() {
             return Err(TrainError::Row(format!("a pair's image stands at {}, the batch's at {at}", pair.image_at)));
         }
         if pair.chosen.is_empty() || pair.rejected.is_empty() {

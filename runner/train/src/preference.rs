@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use sentinel_core::digest::Digest;
 use sentinel_domain::ports::{PreferenceTask, TrainLog, Watch};
 use sentinel_domain::records::Pair;
-use sentinel_models::families::llava::Llava;
 use sentinel_models::layers::Adapter;
+use sentinel_models::model::Model;
 use sentinel_models::weights::{Checkpoint, Weights};
 
 use crate::base::{Base, Features, Prompts};
@@ -44,7 +44,7 @@ pub(crate) fn train(task: &PreferenceTask<'_>, watch: &dyn Watch) -> Result<Trai
     let loss = check(task)?;
     let base = Base::open(task.base)?;
     let weights = Weights::Frozen(Checkpoint::open(&base.dir, &base.device)?);
-    let model = Llava::take(&weights, &base.config, &base.device)?;
+    let model = Model::take(&weights, &base.config, &base.device)?;
     let mut features = Features::of(&base, &model, task.pictures);
     let lessons = lessons(task, &base, &model, &mut features, watch)?;
     let lora = lora(task, &base)?;
@@ -115,11 +115,11 @@ fn lora(task: &PreferenceTask<'_>, base: &Base) -> Result<LoraVars, TrainError> 
 fn lessons(
     task: &PreferenceTask<'_>,
     base: &Base,
-    model: &Llava,
+    model: &Model,
     features: &mut Features<'_>,
     watch: &dyn Watch,
 ) -> Result<Vec<Lesson>, TrainError> {
-    let mut prompts = Prompts::of(base);
+    let mut prompts = Prompts::of(base, task.pictures);
     let mut lessons = Vec::with_capacity(task.pairs.len());
     for pair in task.pairs {
         let ids = ids(pair, base, &mut prompts, task.learn_end)?;
@@ -153,7 +153,7 @@ fn by_length(lessons: &[&Lesson]) -> Vec<usize> {
 
 /// Tokenises a pair: prompt and context before it, both sentences, and the end of the description where it is learnt.
 fn ids(pair: &Pair, base: &Base, prompts: &mut Prompts<'_>, learn_end: bool) -> Result<PairIds, TrainError> {
-    let prompt = prompts.get(&pair.question)?;
+    let (prompt, place) = prompts.get(&pair.question, &pair.picture)?;
     let end = (learn_end && pair.is_last).then(|| base.text.end());
     let side = |sentence: &str| -> Result<Vec<u32>, TrainError> {
         let ids = base.text.sentence(sentence)?;
@@ -166,6 +166,7 @@ fn ids(pair: &Pair, base: &Base, prompts: &mut Prompts<'_>, learn_end: bool) -> 
     Ok(PairIds {
         prefix: base.ids(prompt, &pair.context)?,
         image_at: prompt.image_at,
+        place,
         chosen: side(&pair.chosen)?,
         rejected: side(&pair.rejected)?,
     })
@@ -174,7 +175,7 @@ fn ids(pair: &Pair, base: &Base, prompts: &mut Prompts<'_>, learn_end: bool) -> 
 /// Pairs that are run together, with their pictures' features.
 struct Group<'a> {
     lessons: Vec<&'a Lesson>,
-    features: Tensor,
+    features: Vec<Tensor>,
 }
 
 impl<'a> Group<'a> {
@@ -187,13 +188,13 @@ impl<'a> Group<'a> {
     }
 
     /// Returns the log-probabilities of the chosen and of the rejected sentences.
-    fn logps(&self, model: &Llava, adapter: Option<&Adapter>) -> Result<(Tensor, Tensor), TrainError> {
+    fn logps(&self, model: &Model, adapter: Option<&Adapter>) -> Result<(Tensor, Tensor), TrainError> {
         let ids: Vec<&PairIds> = self.lessons.iter().map(|lesson| &lesson.ids).collect();
         pair_logps(model, &self.features, &ids, adapter)
     }
 
     /// Returns the reference's log-probabilities of each pair.
-    fn reference(&self, model: &Llava) -> Result<Vec<(f32, f32)>, TrainError> {
+    fn reference(&self, model: &Model) -> Result<Vec<(f32, f32)>, TrainError> {
         let (chosen, rejected) = self.logps(model, None)?;
         Ok(chosen.to_vec1()?.into_iter().zip(rejected.to_vec1()?).collect())
     }
@@ -215,7 +216,7 @@ impl<'a> Group<'a> {
 
 /// What is learnt with.
 struct Policy<'a> {
-    model: &'a Llava,
+    model: &'a Model,
     lora: &'a LoraVars,
     loss: PairLoss,
     beta: f64,

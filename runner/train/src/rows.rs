@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 use sentinel_models::families::llama::Positions;
-use sentinel_models::families::llava::Llava;
 use sentinel_models::layers::{Adapter, causal_mask};
+use sentinel_models::model::{Model, Place};
 use sentinel_models::ops;
 
 use crate::TrainError;
@@ -19,20 +19,22 @@ pub struct Row {
     pub ids: Vec<u32>,
     /// Position of the first `<image>` id.
     pub image_at: usize,
+    /// How the image stands there.
+    pub place: Place,
     /// Positions of the tokens that are learnt; the first has something before it.
     pub learnt: Range<usize>,
 }
 
 /// Returns the log-probability of each learnt token and the row it belongs to: (L), (L) of u32.
 ///
-/// `features` (B, N, C) belong to the rows in order. Rows are padded on the right, where a causal mask hides the padding.
+/// `features`, (N, C) each, belong to the rows in order. Rows are padded on the right, where a causal mask hides the padding.
 pub fn token_logps(
-    model: &Llava,
-    features: &Tensor,
+    model: &Model,
+    features: &[Tensor],
     rows: &[Row],
     adapter: Option<&Adapter>,
 ) -> Result<(Tensor, Tensor), TrainError> {
-    let device = features.device();
+    let device = model.decoder.device();
     let at = check(model, rows)?;
     let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
     let padded: Vec<u32> = rows
@@ -42,7 +44,10 @@ pub fn token_logps(
     let ids = Tensor::from_vec(padded, (rows.len(), longest), device)?;
     let embedded = model.splice(&ids, features, at)?; // (B, T, C)
     let mask = causal_mask(longest, longest, device)?;
-    let hidden = model.decoder.forward(&embedded, Positions::From(0), Some(&mask), None, adapter, |_| ())?;
+    let standing: Vec<(usize, Place)> = rows.iter().map(|row| (row.image_at, row.place)).collect();
+    let axes = axes(model, &standing, longest, |_, t| t)?;
+    let positions = axes.as_ref().map_or(Positions::From(0), Positions::Axes);
+    let hidden = model.decoder.forward(&embedded, positions, Some(&mask), None, adapter, |_| ())?;
     let learnt = || rows.iter().enumerate().flat_map(|(b, row)| row.learnt.clone().map(move |t| (b, t)));
     let before: Vec<u32> = learnt().map(|(b, t)| (b * longest + t - 1) as u32).collect();
     let targets: Vec<u32> = learnt().map(|(b, t)| rows[b].ids[t]).collect();
@@ -54,14 +59,35 @@ pub fn token_logps(
 
 /// Returns the summed log-probability of each row's learnt tokens (B).
 pub fn row_logps(
-    model: &Llava,
-    features: &Tensor,
+    model: &Model,
+    features: &[Tensor],
     rows: &[Row],
     adapter: Option<&Adapter>,
 ) -> Result<Tensor, TrainError> {
     let (logp, owners) = token_logps(model, features, rows, adapter)?;
-    let sums = Tensor::zeros(rows.len(), DType::F32, features.device())?;
+    let sums = Tensor::zeros(rows.len(), DType::F32, model.decoder.device())?;
     Ok(sums.index_add(&owners, &logp, 0)?)
+}
+
+/// Returns the positions (3, B, T) of rows' tokens on the axes of time, row and column, or none where all stand in a line. `index`
+/// is a token's place in its text, of row and place in the row; padding stands behind everything.
+pub(crate) fn axes(
+    model: &Model,
+    rows: &[(usize, Place)],
+    t: usize,
+    index: impl Fn(usize, usize) -> usize,
+) -> Result<Option<Tensor>, TrainError> {
+    if rows.iter().all(|(_, place)| place.grid.is_none()) {
+        return Ok(None);
+    }
+    let most = model.config().text.max_positions - 1;
+    let mut positions = Vec::with_capacity(3 * rows.len() * t);
+    for axis in 0..3 {
+        for (number, (at, place)) in rows.iter().enumerate() {
+            positions.extend((0..t).map(|t| place.position(*at, index(number, t))[axis].min(most) as u32));
+        }
+    }
+    Ok(Some(Tensor::from_vec(positions, (3, rows.len(), t), model.decoder.device())?))
 }
 
 fn vector(values: Vec<u32>, device: &Device) -> Result<Tensor, TrainError> {
@@ -70,7 +96,7 @@ fn vector(values: Vec<u32>, device: &Device) -> Result<Tensor, TrainError> {
 }
 
 /// Returns the common image position; a row that does not fit the model is an error before any work.
-pub(crate) fn check(model: &Llava, rows: &[Row]) -> Result<usize, TrainError> {
+pub(crate) fn check(model: &Model, rows: &[Row]) -> Result<usize, TrainError> {
     let config = model.config();
     let at = rows.first().map(|row| row.image_at).ok_or_else(|| TrainError::Row("a batch has no rows".to_owned()))?;
     for row in rows {
@@ -79,7 +105,7 @@ pub(crate) fn check(model: &Llava, rows: &[Row]) -> Result<usize, TrainError> {
             let limit = config.text.max_positions;
             return Err(TrainError::Row(format!("a row has {length} tokens, the model has room for {limit}")));
         }
-        if row.image_at != at || at + config.image_tokens() > length {
+        if row.image_at != at || at + row.place.tokens > length {
             return Err(TrainError::Row(format!("a row's image stands at {}, the batch's at {at}", row.image_at)));
         }
         if row.learnt.start == 0 || row.learnt.end > length || row.learnt.is_empty() {

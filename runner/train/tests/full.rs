@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, Var};
-use sentinel_models::config::LlavaConfig;
-use sentinel_models::families::llava::Llava;
+use sentinel_models::config::Config;
+use sentinel_models::families::Family;
+use sentinel_models::image::Picture;
+use sentinel_models::model::{Model, Place};
 use sentinel_models::weights::{Checkpoint, Variables, Weights};
 use sentinel_train::full::{Curriculum, Lessons, Phase, train};
 use sentinel_train::optimizer::{AdamW, Moments};
@@ -56,6 +58,9 @@ struct Fixture {
     curriculum: Curriculum,
 }
 
+/// How a picture stands in the recorded prompts.
+const PLACE: Place = Place { tokens: 16, grid: None };
+
 fn load() -> Fixture {
     let dir = fixtures().join("next-token");
     let expected: Expected = serde_json::from_slice(&std::fs::read(dir.join("expected.json")).unwrap()).unwrap();
@@ -63,6 +68,7 @@ fn load() -> Fixture {
     let row = |row: &ExpectedRow| Row {
         ids: row.ids.clone(),
         image_at: expected.image_at,
+        place: PLACE,
         learnt: row.learnt[0]..row.learnt[1],
     };
     let lessons = |picture: &BTreeMap<String, ExpectedRow>| -> Lessons {
@@ -84,15 +90,15 @@ fn load() -> Fixture {
 }
 
 /// The tiny LLaVA with its weights as variables.
-fn trained_model() -> (Llava, BTreeMap<String, Var>) {
+fn trained_model() -> (Model, BTreeMap<String, Var>) {
     let base = fixtures().join("llava-tiny");
     let weights = Weights::Trained(Variables::of(Checkpoint::open(&base, &Device::Cpu).unwrap()));
     of(&weights)
 }
 
-fn of(weights: &Weights) -> (Llava, BTreeMap<String, Var>) {
-    let config = LlavaConfig::read(&fixtures().join("llava-tiny")).unwrap();
-    let model = Llava::take(weights, &config, &Device::Cpu).unwrap();
+fn of(weights: &Weights) -> (Model, BTreeMap<String, Var>) {
+    let config = Config::read(&fixtures().join("llava-tiny")).unwrap();
+    let model = Model::take(weights, &config, &Device::Cpu).unwrap();
     let Weights::Trained(variables) = weights else { unreachable!("the tests make variables") };
     (model, variables.all())
 }
@@ -101,15 +107,15 @@ impl Fixture {
     /// Trains to the end, or to an interruption after `stop` steps with a checkpoint in `dir`; returns losses and norms.
     fn run(
         &self,
-        model: &Llava,
+        model: &Model,
         vars: &BTreeMap<String, Var>,
         moments: &mut Moments,
         stop: Option<(u32, &Path)>,
     ) -> Vec<[f64; 2]> {
         let mut readings = Vec::new();
-        let pixels = |numbers: &[usize]| -> Result<Tensor, TrainError> {
-            let numbers: Vec<u32> = numbers.iter().map(|k| *k as u32).collect();
-            Ok(self.tensors["pixels"].index_select(&Tensor::new(numbers, &Device::Cpu)?, 0)?)
+        let pixels = |numbers: &[usize]| -> Result<Vec<Picture>, TrainError> {
+            let one = |number: &usize| Ok(Picture { pixels: self.tensors["pixels"].get(*number)?, place: PLACE });
+            numbers.iter().map(one).collect()
         };
         let result = train(model, vars, &self.lessons, &self.curriculum, moments, pixels, |reading, moments| {
             readings.push([reading.loss, reading.gradient_norm]);
@@ -180,7 +186,8 @@ fn continuing_from_a_checkpoint_gives_the_same_bits() {
 
 #[test]
 fn a_fresh_model_has_the_spread_transformers_gives_it() {
-    let config = LlavaConfig::read(&fixtures().join("llava-tiny")).unwrap();
+    let config = Config::read(&fixtures().join("llava-tiny")).unwrap();
+    let Family::Llava(config) = config.family else { panic!("the fixture is a LLaVA") };
     let weights = Weights::Trained(Variables::fresh(&Device::Cpu, fresh::initialiser(&config, 5)));
     let (_, vars) = of(&weights);
     let (hidden, layers) = (config.vision.hidden as f64, config.vision.layers as f64);

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use sentinel_models::config::LlavaConfig;
-use sentinel_models::families::llava::Llava;
+use sentinel_models::config::Config;
+use sentinel_models::image::Picture;
 use sentinel_models::layers::TARGETS;
+use sentinel_models::model::{Model, Place};
 use sentinel_models::weights::{Checkpoint, Weights};
 use sentinel_train::adapter;
 use sentinel_train::fit::{Fit, Slope};
@@ -41,10 +42,10 @@ struct ExpectedRow {
 }
 
 struct Fixture {
-    model: Llava,
+    model: Model,
     settings: Expected,
     tensors: HashMap<String, Tensor>,
-    features: Tensor,
+    features: Vec<Tensor>,
     rows: Vec<Row>,
 }
 
@@ -52,19 +53,32 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
 }
 
+/// How a picture stands in the recorded prompts.
+const PLACE: Place = Place { tokens: 16, grid: None };
+
+fn pictures(pixels: &Tensor) -> Vec<Picture> {
+    let one = |at| Picture { pixels: pixels.get(at).unwrap(), place: PLACE };
+    (0..pixels.dim(0).unwrap()).map(one).collect()
+}
+
 fn load() -> Fixture {
     let (device, base, dir) = (Device::Cpu, fixtures().join("llava-tiny"), fixtures().join("cdpo"));
-    let config = LlavaConfig::read(&base).unwrap();
-    let model = Llava::take(&Weights::Frozen(Checkpoint::open(&base, &device).unwrap()), &config, &device).unwrap();
+    let config = Config::read(&base).unwrap();
+    let model = Model::take(&Weights::Frozen(Checkpoint::open(&base, &device).unwrap()), &config, &device).unwrap();
     let settings: Expected =
         serde_json::from_str(&std::fs::read_to_string(dir.join("expected.json")).unwrap()).unwrap();
     let tensors = candle_core::safetensors::load(dir.join("expected.safetensors"), &device).unwrap();
-    let once = model.image_features(&tensors["pixels"]).unwrap();
-    let features = Tensor::cat(&[&once, &once], 0).unwrap().detach();
+    let once = model.features(&pictures(&tensors["pixels"])).unwrap();
+    let features = once.iter().chain(&once).map(Tensor::detach).collect();
     let rows = settings
         .rows
         .iter()
-        .map(|row| Row { ids: row.ids.clone(), image_at: settings.image_at, learnt: row.learnt[0]..row.learnt[1] })
+        .map(|row| Row {
+            ids: row.ids.clone(),
+            image_at: settings.image_at,
+            place: PLACE,
+            learnt: row.learnt[0]..row.learnt[1],
+        })
         .collect();
     Fixture { model, settings, tensors, features, rows }
 }
@@ -93,6 +107,7 @@ impl Fixture {
             PairIds {
                 prefix: chosen.ids[..start].to_vec(),
                 image_at: chosen.image_at,
+                place: chosen.place,
                 chosen: chosen.ids[start..end].to_vec(),
                 rejected: rejected.ids[rejected.learnt.clone()].to_vec(),
             }
@@ -129,8 +144,7 @@ fn log_probabilities_with_and_without_the_adapter_agree() {
 fn a_shared_prefix_gives_the_same_loss_and_gradients() {
     let f = load();
     let (pairs, lora) = (f.pairs(), f.lora());
-    let features = f.features.narrow(0, 0, 2).unwrap();
-    let (chosen, rejected) = pair_logps(&f.model, &features, &pairs.each_ref(), Some(&lora.adapter())).unwrap();
+    let (chosen, rejected) = pair_logps(&f.model, &f.features[..2], &pairs.each_ref(), Some(&lora.adapter())).unwrap();
     assert!(relative(&Tensor::cat(&[&chosen, &rejected], 0).unwrap(), &f.tensors["policy"]) < 1e-5);
     let half = |at| f.tensors["reference"].narrow(0, at, 2).unwrap();
     let loss = c_dpo(&chosen, &rejected, &half(0), &half(2), f.settings.beta).unwrap().loss;
@@ -146,8 +160,8 @@ fn a_shared_prefix_gives_the_same_loss_and_gradients() {
 fn a_pair_has_the_same_bits_in_any_company() {
     let (f, adapter) = (load(), load().lora().adapter());
     let logps = |pairs: &[&PairIds], first: usize| {
-        let features = f.features.narrow(0, first, pairs.len()).unwrap();
-        let (chosen, rejected) = pair_logps(&f.model, &features, pairs, Some(&adapter)).unwrap();
+        let features = &f.features[first..first + pairs.len()];
+        let (chosen, rejected) = pair_logps(&f.model, features, pairs, Some(&adapter)).unwrap();
         let bits = |t: Tensor| t.to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect::<Vec<_>>();
         (bits(chosen), bits(rejected))
     };
@@ -236,7 +250,7 @@ fn an_exported_adapter_is_the_file_peft_itself_writes() {
 #[test]
 fn an_exported_adapter_is_read_back_as_what_peft_saved() {
     let f = load();
-    let config = LlavaConfig::read(&fixtures().join("llava-tiny")).unwrap().text;
+    let config = Config::read(&fixtures().join("llava-tiny")).unwrap().text;
     let (dir, peft) = (tempfile::tempdir().unwrap(), peft_adapter());
     adapter::write(dir.path(), &f.lora(), "base").unwrap();
     let read = sentinel_models::adapter::read(dir.path(), &config, &Device::Cpu).unwrap();

@@ -33,6 +33,8 @@ pub enum Positions<'a> {
     From(usize),
     /// Given positions (B, T) of u32.
     Given(&'a Tensor),
+    /// Given positions on the axes of time, row and column: (3, B, T) of u32, for decoders that know three.
+    Axes(&'a Tensor),
 }
 
 /// Keys and values of one layer: each (B, S, G·D), keys rotated.
@@ -61,6 +63,11 @@ impl Llama {
     /// Returns the configuration.
     pub fn config(&self) -> &LlamaConfig {
         &self.config
+    }
+
+    /// Returns the device it computes on.
+    pub fn device(&self) -> &Device {
+        self.embedding.tensor.device()
     }
 
     /// Embeds token ids (…) of u32 → (…, C).
@@ -108,6 +115,7 @@ impl Llama {
         let (cos, sin) = match positions {
             Positions::From(start) => self.rotary.slice(start, embedded.dim(1)?)?,
             Positions::Given(positions) => self.rotary.gather(positions)?,
+            Positions::Axes(positions) => self.rotary.gather_axes(positions, self.config.rope_axes)?,
         };
         let mut x = embedded.clone();
         for (i, layer) in self.layers.iter().enumerate() {
@@ -135,16 +143,15 @@ impl Layer {
     fn take(w: &Weights, name: &str, config: &LlamaConfig) -> std::result::Result<Self, ModelError> {
         let (c, f) = (config.hidden, config.intermediate);
         let (queries, keys) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
-        let attention =
-            |part: &str, i, o| Linear::take(w, &format!("{name}.self_attn.{part}"), i, o, config.attention_bias);
+        let attention = |part: &str, i, o, bias| Linear::take(w, &format!("{name}.self_attn.{part}"), i, o, bias);
         let feed = |part: &str, i, o| Linear::take(w, &format!("{name}.mlp.{part}"), i, o, false);
         Ok(Self {
             input_norm: RmsNorm::take(w, &format!("{name}.input_layernorm"), c, config.norm_eps)?,
             linears: [
-                attention("q_proj", c, queries)?,
-                attention("k_proj", c, keys)?,
-                attention("v_proj", c, keys)?,
-                attention("o_proj", queries, c)?,
+                attention("q_proj", c, queries, config.attention_bias)?,
+                attention("k_proj", c, keys, config.attention_bias)?,
+                attention("v_proj", c, keys, config.attention_bias)?,
+                attention("o_proj", queries, c, config.output_bias)?,
                 feed("gate_proj", c, f)?,
                 feed("up_proj", c, f)?,
                 feed("down_proj", f, c)?,

@@ -39,4 +39,20 @@ impl Rotary {
         let pick = |table: &Tensor| table.index_select(&flat, 0)?.reshape((b, t, table.dim(D::Minus1)?));
         Ok((pick(&self.cos)?, pick(&self.sin)?))
     }
+
+    /// Returns cosines and sines (B, T, D/2) of positions on three axes (3, B, T): the first `axes[0]` frequencies turn by the
+    /// first axis, and so on (M-RoPE, arXiv 2409.12191).
+    pub fn gather_axes(&self, positions: &Tensor, axes: Option<[usize; 3]>) -> Result<(Tensor, Tensor)> {
+        let Some(axes) = axes else {
+            candle_core::bail!("positions on three axes were given to a decoder that knows one");
+        };
+        let (mut cos, mut sin, mut first) = (Vec::new(), Vec::new(), 0);
+        for (axis, count) in axes.into_iter().enumerate() {
+            let (c, s) = self.gather(&positions.get(axis)?)?;
+            cos.push(c.narrow(D::Minus1, first, count)?);
+            sin.push(s.narrow(D::Minus1, first, count)?);
+            first += count;
+        }
+        Ok((Tensor::cat(&cos, D::Minus1)?, Tensor::cat(&sin, D::Minus1)?))
+    }
 }
