@@ -27,13 +27,13 @@ pub fn language(registry: &Registry<'_>) -> String {
     for kind in registry.assets {
         let block = (kind.schema)().to_value();
         let title = format!("`models:` of kind `{}`", kind.name);
-        text += &format!("\n## {title}\n{}\n", sentence(kind.summary));
+        text += &format!("\n## {title}\n{}\n", capital(kind.summary));
         text += &blocks(&block).map(|(title, lines)| table(title.as_deref(), &lines)).collect::<String>();
     }
     for kind in &registry.stages {
         let shapes = kind.shapes(&json!({}));
         let block = kind.schema().to_value();
-        text += &format!("\n## Stage `{}`\n{}\n", kind.name(), sentence(kind.summary()));
+        text += &format!("\n## Stage `{}`\n{}\n", kind.name(), capital(kind.summary()));
         text += &table(Some("needs"), &slots(&shapes, |shape| &shape.inputs));
         text += &table(Some("gives"), &slots(&shapes, |shape| &shape.outputs));
         let named = |title: Option<String>| title.map_or_else(|| "with".to_owned(), |title| format!("with: {title}"));
@@ -54,7 +54,7 @@ fn table(title: Option<&str>, lines: &[(String, String)]) -> String {
     format!("\n| {} | |\n|---|---|\n{}", title.unwrap_or("key"), lines.iter().map(row).collect::<String>())
 }
 
-fn sentence(summary: &str) -> String {
+fn capital(summary: &str) -> String {
     let mut letters = summary.chars();
     letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }

@@ -133,7 +133,7 @@ pub(super) fn origin(run: &RunRecord) -> Element {
     let own = [
         pair("program", &format!("sentinel {}", run.program)),
         pair("seed", &run.seed.to_string()),
-        pair("digest of all results depend on", &run.digest.to_string()),
+        pair("digest of all that results depend on", &run.digest.to_string()),
     ];
     el("dl").class("origin").all(own.into_iter().flatten()).all(params.flatten())
 }
