@@ -23,6 +23,12 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoTokenizer,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
+    LlavaNextImageProcessorPil,
+    LlavaNextProcessor,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2VLConfig,
@@ -121,7 +127,54 @@ class Qwen:
         return model.get_image_features(prepared["pixel_values"], prepared["image_grid_thw"]).pooler_output[0]
 
 
-FAMILIES = {"qwen2-vl": Qwen("qwen2_vl"), "qwen2.5-vl": Qwen("qwen2_5_vl")}
+class LlavaNext:
+    """LLaVA-1.6 over Vicuna: pictures in tiles."""
+
+    SPECIALS = ["<image>"]
+    END = "</s>"
+    TEMPLATE = (
+        "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
+        "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
+        "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] + ' ' }}{% endfor %}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+    )
+    PINPOINTS = [[8, 16], [16, 8], [16, 16], [24, 8], [8, 24]]
+
+    def model(self):
+        vision = CLIPVisionConfig(
+            hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, image_size=8, patch_size=2,
+            projection_dim=16,
+        )
+        text = LlamaConfig(**TEXT, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+        config = LlavaNextConfig(
+            vision_config=vision, text_config=text, image_token_index=VOCABULARY - 1, image_grid_pinpoints=self.PINPOINTS,
+        )
+        return LlavaNextForConditionalGeneration(config)
+
+    def write_processor(self, directory):
+        self.images = LlavaNextImageProcessorPil(
+            size={"shortest_edge": 8}, crop_size={"height": 8, "width": 8}, image_grid_pinpoints=self.PINPOINTS,
+        )
+        self.images.save_pretrained(directory)
+        self.tokenizer = write_tokenizer(directory, self.SPECIALS, self.END, self.TEMPLATE)
+        self.processor = LlavaNextProcessor(
+            self.images, self.tokenizer, patch_size=2, vision_feature_select_strategy="default", image_token="<image>",
+            num_additional_image_tokens=1,
+        )
+
+    def prepare(self, image):
+        inputs = self.images(image, return_tensors="pt")
+        tokens = self.processor.replace_image_token(inputs, 0).count("<image>")
+        return inputs["pixel_values"][0], dict(inputs), {"tokens": tokens, "grid": None}
+
+    def inputs(self, ids, prepared):
+        return prepared | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+    def features(self, model, prepared):
+        return model.get_image_features(prepared["pixel_values"], prepared["image_sizes"]).pooler_output[0]
+
+
+FAMILIES = {"llava-next": LlavaNext(), "qwen2-vl": Qwen("qwen2_vl"), "qwen2.5-vl": Qwen("qwen2_5_vl")}
 
 
 def silent(family):
@@ -191,7 +244,7 @@ def record(name, seed):
     return texts
 
 
-SEEDS = {"qwen2-vl": 3, "qwen2.5-vl": 3}
+SEEDS = {"llava-next": 3, "qwen2-vl": 3, "qwen2.5-vl": 3}
 
 
 def main():

@@ -21,7 +21,7 @@ use sentinel_models::vlm::{CandleVlm, open};
 use sentinel_models::weights::{Checkpoint, Weights};
 use serde::Deserialize;
 
-const FAMILIES: [&str; 2] = ["qwen2-vl", "qwen2.5-vl"];
+const FAMILIES: [&str; 3] = ["llava-next", "qwen2-vl", "qwen2.5-vl"];
 
 #[derive(Deserialize)]
 struct Recorded {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::clip::RawClip;
 use super::llama::RawLlama;
-use super::{Activation, ClipConfig, Config};
+use super::{Activation, ClipConfig, Config, LlamaConfig};
 use crate::families::Family;
 
 /// How LLaVA sees pictures.
@@ -55,6 +55,12 @@ fn yes() -> bool {
 impl LlavaConfig {
     /// Reads the text of a `config.json` of model type `llava`.
     pub(crate) fn parse(text: &str) -> Result<Config, String> {
+        let (llava, text, image_token) = Self::parts(text)?;
+        Ok(Config { text, image_token, family: Family::Llava(llava) })
+    }
+
+    /// Reads how pictures are seen, the language model, and the picture's token.
+    pub(super) fn parts(text: &str) -> Result<(Self, LlamaConfig, u32), String> {
         let raw: RawLlava = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let drop_class_token = match raw.vision_feature_select_strategy.as_str() {
             "default" => true,
@@ -77,7 +83,7 @@ impl LlavaConfig {
             projector_bias: raw.multimodal_projector_bias,
         };
         let text = raw.text_config.resolve(raw.tie_word_embeddings)?;
-        Ok(Config { text, image_token: raw.image_token_index, family: Family::Llava(llava) })
+        Ok((llava, text, raw.image_token_index))
     }
 
     /// Returns how many features, and so `<image>` tokens, a square picture has.

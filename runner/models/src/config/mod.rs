@@ -4,6 +4,7 @@
 mod clip;
 mod llama;
 mod llava;
+mod llava_next;
 mod qwen2_vl;
 
 use std::path::Path;
@@ -16,6 +17,8 @@ use crate::families::{FAMILIES, Family};
 pub use clip::ClipConfig;
 pub use llama::LlamaConfig;
 pub use llava::LlavaConfig;
+pub use llava_next::LlavaNextConfig;
+pub(crate) use llava_next::{checked as checked_pinpoints, published as published_pinpoints};
 pub use qwen2_vl::{QwenConfig, Windows};
 
 /// Greatest size of a JSON file of a checkpoint, in bytes.

@@ -130,15 +130,13 @@ impl QwenProcessor {
         Ok((rows as usize, columns as usize))
     }
 
-    /// Decodes and resizes a picture.
-    pub fn resize(&self, encoded: &[u8]) -> Result<RgbImage, ImageError> {
-        let picture = decode(encoded, Transparency::OverWhite)?;
+    fn resize(&self, picture: &RgbImage) -> Result<RgbImage, ImageError> {
         let (height, width) = self.resized(picture.height(), picture.width())?;
-        Ok(resize(&picture, width as u32, height as u32, Filter::Bicubic))
+        Ok(resize(picture, width as u32, height as u32, Filter::Bicubic))
     }
 
     /// Normalises a resized picture and cuts it into patches (P, 3 · pictures · side²): those that become one token stand together.
-    pub fn patches(&self, picture: &RgbImage, device: &Device) -> candle_core::Result<Tensor> {
+    fn patches(&self, picture: &RgbImage, device: &Device) -> candle_core::Result<Tensor> {
         let (columns, rows) = (picture.width() as usize / self.patch, picture.height() as usize / self.patch);
         let (bytes, stride) = (picture.as_raw(), picture.width() as usize * 3);
         let width = 3 * self.temporal * self.patch * self.patch;
@@ -182,8 +180,10 @@ impl Processor for QwenProcessor {
     }
 
     fn prepare(&self, encoded: &[u8], device: &Device) -> Result<Picture, ImageError> {
-        let picture = self.resize(encoded)?;
+        let picture = decode(encoded, Transparency::OverWhite)?;
+        let size = (picture.height(), picture.width());
+        let picture = self.resize(&picture)?;
         let place = self.place_of((picture.height() as usize, picture.width() as usize));
-        Ok(Picture { pixels: self.patches(&picture, device)?, place })
+        Ok(Picture { pixels: self.patches(&picture, device)?, place, size })
     }
 }
