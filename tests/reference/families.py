@@ -1,15 +1,16 @@
 """Records what transformers makes of pictures and says of them, for `runner/models/tests/families.rs`: a small random model of
 every family whose pictures have no fixed size.
 
-usage: python tests/reference/families.py [name ...]   (torch 2.15, transformers 5.23, pillow; reads tests/fixtures/pictures,
-                                                        writes tests/fixtures/families)
+usage: python tests/reference/families.py [name ...]   (torch 2.15, transformers 5.23, peft 0.21, pillow; reads
+                                                        tests/fixtures/pictures, writes tests/fixtures/families)
 
 Checkpoints are what `save_pretrained` writes, in f16, read back as f32 by both sides. Every branch of the published
 configurations is on: grouped keys and values, biases, tied (Qwen2-VL) and untied embeddings, windows of several sizes, layers
 without windows, pictures with and without padding. Weights are perturbed so that no norm is the identity, no bias is zero and
 greedy text does not repeat itself. Words are made up so that every id has one and some end a sentence. Everything goes the usual
 way: the processor renders, prepares the picture and tokenises; `generate` says what follows. Recorded are each picture's
-normalised values, its features, prompt and greedy ids with their logits, and greedy texts after several contexts.
+normalised values, its features, prompt and greedy ids with their logits, greedy texts after several contexts; and for
+`runner/train/tests/families.rs` an adapter, the log-probabilities it gives the greedy texts, and the gradients of their mean.
 """
 
 import json
@@ -18,8 +19,9 @@ import sys
 from pathlib import Path
 
 import torch
+from peft import LoraConfig, get_peft_model
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoTokenizer,
@@ -43,6 +45,7 @@ OUT = ROOT / "families"
 PICTURES = ["alpha", "even", "gray", "gray-alpha", "long", "narrow", "odd", "palette", "small"]
 # Of these the model is asked; the others are only prepared.
 ASKED = ["odd", "long", "narrow"]
+TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 VOCABULARY, NEW_TOKENS = 160, 32
 QUESTION = "bab babe babi?"
 CONTEXTS = [[], ["babo gage."], ["babo gage.", "bibi babu 17."]]
@@ -244,6 +247,33 @@ def record(name, seed):
     return texts
 
 
+def record_adapter(name, seed):
+    """An adapter PEFT saves, and with it the log-probabilities of the greedy texts and the gradients of their mean."""
+    family, directory = FAMILIES[name], OUT / name
+    kind = {"llava-next": LlavaNextForConditionalGeneration, "qwen2-vl": Qwen2VLForConditionalGeneration}
+    kind = kind.get(name, Qwen2_5_VLForConditionalGeneration)
+    torch.manual_seed(seed + 1)
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, task_type="CAUSAL_LM")
+    model = get_peft_model(kind.from_pretrained(directory, dtype=torch.float32), config).eval()
+    for parameter in (parameter for parameter in model.parameters() if parameter.requires_grad):
+        parameter.data.copy_(torch.randn_like(parameter) * 0.1)
+    model.peft_config["default"].base_model_name_or_path = "base"
+    model.save_pretrained(directory / "adapter")
+    (directory / "adapter" / "README.md").unlink(missing_ok=True)
+    texts = load_file(directory / "expected.safetensors")
+    logps = []
+    for picture in ASKED:
+        prompt, greedy = texts[f"{picture}.prompt"].long(), texts[f"{picture}.greedy"].long()
+        _, prepared, _ = family.prepare(Image.open(ROOT / "pictures" / f"{picture}.png"))
+        ids = torch.cat([prompt, greedy], dim=1)
+        logits = model(**family.inputs(ids, prepared)).logits[:, prompt.shape[1] - 1 : -1]
+        logps.append(torch.log_softmax(logits, -1).gather(-1, greedy[..., None]).sum())
+    torch.stack(logps).mean().backward()
+    gradients = {key: value.grad for key, value in model.named_parameters() if value.requires_grad}
+    gradients = {key.replace(".default", ""): value.contiguous() for key, value in gradients.items()}
+    save_file(gradients | {"logps": torch.stack(logps).detach()}, directory / "adapter" / "expected.safetensors")
+
+
 SEEDS = {"llava-next": 3, "qwen2-vl": 3, "qwen2.5-vl": 3}
 
 
@@ -251,6 +281,7 @@ def main():
     for name in sys.argv[1:] or FAMILIES:
         for said in record(name, SEEDS[name]):
             print(name, said["picture"], len(said["context"]), said["tokens"], said["ended"], said["text"])
+        record_adapter(name, SEEDS[name])
 
 
 main()
