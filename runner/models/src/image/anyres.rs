@@ -92,7 +92,8 @@ impl AnyresProcessor {
         Ok(Self { side, scaling, config: config.clone() })
     }
 
-    fn place_of(&self, size: (u32, u32)) -> Place {
+    /// Returns how a picture of this height and width stands in the prompt.
+    pub fn place_of(&self, size: (u32, u32)) -> Place {
         let patches = self.config.llava.vision.patches();
         Place::line(patches + self.config.tiling(size).tokens())
     }
