@@ -145,7 +145,6 @@ fn pictures_are_prepared_as_transformers_prepares_them() {
             let ours = f.picture(picture);
             let place = Place { tokens: expected.tokens, grid: expected.grid };
             assert_eq!((ours.place, f.images.place(&bytes(picture)).unwrap()), (place, place), "{name} {picture}");
-            assert!(place.tokens <= f.images.tokens_max(), "{name} {picture}");
             let theirs = f.tensor(picture, "pixels");
             assert_eq!(ours.pixels.dims(), theirs.dims(), "{name} {picture}");
             // A byte that differs would differ by 1e-2.

@@ -42,10 +42,15 @@ impl Base {
     /// Tokenises a prompt and the sentences after it.
     pub(crate) fn ids(&self, prompt: &PromptIds, sentences: &[String]) -> Result<Vec<u32>, TrainError> {
         let mut ids = prompt.ids.clone();
-        for sentence in sentences {
-            ids.extend(self.text.sentence(sentence)?);
+        for (number, sentence) in sentences.iter().enumerate() {
+            ids.extend(self.sentence(sentence, number == 0)?);
         }
         Ok(ids)
+    }
+
+    /// Tokenises a sentence as it reads after the prompt, if it is the first, or after another.
+    pub(crate) fn sentence(&self, sentence: &str, is_first: bool) -> Result<Vec<u32>, TrainError> {
+        Ok(if is_first { self.text.opening(sentence)? } else { self.text.sentence(sentence)? })
     }
 
     /// Returns how a picture stands in its prompt.

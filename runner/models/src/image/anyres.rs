@@ -179,13 +179,6 @@ impl Processor for AnyresProcessor {
         Ok(self.place_of((height, width)))
     }
 
-    fn tokens_max(&self) -> usize {
-        let ClipConfig { image: side, .. } = self.config.llava.vision;
-        let along = self.config.llava.vision.side();
-        let most = self.config.pinpoints.iter().map(|(h, w)| h / side * along * (w / side * along + 1)).max();
-        along * along + most.unwrap_or(0)
-    }
-
     fn prepare(&self, encoded: &[u8], device: &Device) -> Result<Picture, ImageError> {
         let picture = decode(encoded, Transparency::OverWhite)?;
         let size = (picture.height(), picture.width());

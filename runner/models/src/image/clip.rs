@@ -122,10 +122,6 @@ impl Processor for ClipProcessor {
         Ok(Place::line(self.tokens))
     }
 
-    fn tokens_max(&self) -> usize {
-        self.tokens
-    }
-
     fn prepare(&self, encoded: &[u8], device: &Device) -> Result<Picture, ImageError> {
         let picture = decode(encoded, Transparency::OverWhite)?;
         let pixels = self.normalise(&self.crop_of(&picture)?, device)?;

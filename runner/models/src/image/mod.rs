@@ -72,9 +72,6 @@ pub trait Processor: Send + Sync {
     /// Returns how a picture stands in the prompt.
     fn place(&self, encoded: &[u8]) -> Result<Place, ImageError>;
 
-    /// Returns the most tokens a picture can take.
-    fn tokens_max(&self) -> usize;
-
     /// Decodes, resizes and normalises a picture.
     fn prepare(&self, encoded: &[u8], device: &Device) -> Result<Picture, ImageError>;
 }

@@ -175,10 +175,6 @@ impl Processor for QwenProcessor {
         Ok(self.place_of(self.resized(height, width)?))
     }
 
-    fn tokens_max(&self) -> usize {
-        (self.pixels_max / (self.patch * self.merge).pow(2)).max(1)
-    }
-
     fn prepare(&self, encoded: &[u8], device: &Device) -> Result<Picture, ImageError> {
         let picture = decode(encoded, Transparency::OverWhite)?;
         let size = (picture.height(), picture.width());
