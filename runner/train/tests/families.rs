@@ -3,20 +3,28 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers may do what tests may")]
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use sentinel_core::digest::Digest;
+use sentinel_core::job::Exec;
+use sentinel_domain::ports::{EngineError, NextTokenTask, Optimisation, PreferenceTask, TrainLog, Trainer, VlmSpec};
+use sentinel_domain::records::Pair;
 use sentinel_models::config::Config;
 use sentinel_models::image::Picture;
 use sentinel_models::model::Model;
 use sentinel_models::text::Text;
 use sentinel_models::weights::{Checkpoint, Weights};
+use sentinel_train::CandleTrainer;
 use sentinel_train::lora::{LoraVars, Shape};
 use sentinel_train::optimizer::gradients;
 use sentinel_train::pairs::{PairIds, pair_logps};
 use sentinel_train::rows::{Row, row_logps};
 use serde_json::Value;
+use support::{Until, fixtures};
 
 const FAMILIES: [&str; 3] = ["llava-next", "qwen2-vl", "qwen2.5-vl"];
 /// Pictures in the order in which their texts were recorded; no two take the same number of tokens.
@@ -31,10 +39,6 @@ struct Fixture {
     rows: Vec<Row>,
     features: Vec<Tensor>,
     expected: BTreeMap<String, Tensor>,
-}
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
 }
 
 fn load(name: &str) -> Fixture {
@@ -121,5 +125,89 @@ fn rows_of_pictures_of_several_sizes_have_the_same_bits_alone_and_as_pairs() {
             let (chosen, rejected) = pair_logps(&f.model, &f.features[at..=at], &[pair], Some(&adapter)).unwrap();
             assert_eq!((bits(chosen)[0], bits(rejected)[0]), (together.0[at], together.1[at]), "{name} {at}");
         }
+    }
+}
+
+fn optimisation() -> Optimisation {
+    Optimisation {
+        epochs: 3.0,
+        batch: 4,
+        learning_rate: 4e-3,
+        warmup: 1,
+        max_steps: None,
+        betas: (0.9, 0.999),
+        weight_decay: 0.01,
+        clip: 1.0,
+        seed: 11,
+        checkpoint_every: 100,
+    }
+}
+
+/// A picture by the digest of its name.
+fn blobs(asked: Digest) -> Result<Vec<u8>, EngineError> {
+    let name = ASKED.iter().find(|name| Digest::of(name.as_bytes()) == asked).unwrap();
+    Ok(std::fs::read(fixtures().join("pictures").join(format!("{name}.png"))).unwrap())
+}
+
+fn learn_pairs(name: &str, threads: u32, out: &Path) -> TrainLog {
+    let pair = |number: usize| Pair {
+        id: format!("r{number}"),
+        step: (number % 2) as u32,
+        picture: Digest::of(ASKED[number % 3].as_bytes()),
+        context: vec!["babo gage.".to_owned(); number % 2],
+        question: "bab babe babi?".to_owned(),
+        ..support::pair("bibi babu 17.", "babe bab.")
+    };
+    let (pairs, checkpoints): (Vec<Pair>, _) = ((0..12).map(pair).collect(), tempfile::tempdir().unwrap());
+    let task = PreferenceTask {
+        base: &VlmSpec { path: fixtures().join("families").join(name), adapter: None },
+        start: None,
+        pairs: &pairs,
+        pictures: &blobs,
+        loss: "c-dpo".into(),
+        beta: 0.1,
+        rank: 4,
+        alpha: 8.0,
+        learn_end: true,
+        optim: optimisation(),
+        checkpoints: checkpoints.path(),
+        out,
+    };
+    let exec = Exec { threads: Some(threads), ..Exec::default() };
+    CandleTrainer::new(&exec).unwrap().preference(&task, &Until::done()).unwrap()
+}
+
+#[test]
+fn preference_training_widens_the_margin_with_the_same_bytes_on_any_number_of_threads() {
+    for name in FAMILIES {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let log = learn_pairs(name, 1, one.path());
+        let margin = |row: &Vec<f64>| row[log.readings.iter().position(|name| name == "margin").unwrap()];
+        let (first, last) = (margin(log.steps.first().unwrap()), margin(log.steps.last().unwrap()));
+        assert!(first == 0.0 && last > 0.1, "{name}: from {first} to {last}");
+        learn_pairs(name, 2, two.path());
+        let bytes = |dir: &Path| std::fs::read(dir.join("adapter_model.safetensors")).unwrap();
+        assert!(bytes(one.path()) == bytes(two.path()), "{name}");
+    }
+}
+
+#[test]
+fn a_whole_model_of_another_family_is_not_trained() {
+    let (checkpoints, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (name, model_type) in FAMILIES.iter().zip(["llava_next", "qwen2_vl", "qwen2_5_vl"]) {
+        let task = NextTokenTask {
+            base: &VlmSpec { path: fixtures().join("families").join(name), adapter: None },
+            fresh: false,
+            dialogues: &[],
+            pictures: &blobs,
+            phases: vec![],
+            optim: optimisation(),
+            half: true,
+            checkpoints: checkpoints.path(),
+            out: out.path(),
+        };
+        let refused = CandleTrainer::new(&Exec::default()).unwrap().next_token(&task, &Until::done());
+        let Err(EngineError::Refused(message)) = refused else { panic!("{name}: {refused:?}") };
+        assert!(message.contains(&format!("whole models of type `{model_type}` cannot be trained")), "{message}");
     }
 }

@@ -16,6 +16,9 @@ use crate::model::Place;
 /// Greatest ratio of a picture's sides.
 const ASPECT_MAX: f64 = 200.0;
 
+/// Most pixels a resized picture may have: more than twice what published processors allow.
+const PIXELS_MAX: usize = 1 << 25;
+
 /// What the checkpoint's processor does to a picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QwenProcessor {
@@ -83,8 +86,9 @@ impl QwenProcessor {
         let pixels_min = raw.min_pixels.or(raw.size.shortest_edge).unwrap_or(56 * 56);
         let pixels_max = raw.max_pixels.or(raw.size.longest_edge).unwrap_or(28 * 28 * 1280);
         let side_max = SIDE_MAX as usize;
-        if pixels_min == 0 || pixels_min > pixels_max || pixels_max > side_max * side_max {
-            return Err(format!("pictures of {pixels_min} to {pixels_max} pixels cannot be made"));
+        if pixels_min == 0 || pixels_min > pixels_max || pixels_max > PIXELS_MAX {
+            let limit = format!("the limit is {PIXELS_MAX}");
+            return Err(format!("pictures of {pixels_min} to {pixels_max} pixels cannot be made; {limit}"));
         }
         let sizes = [raw.patch_size, raw.temporal_patch_size, raw.merge_size];
         if sizes.iter().any(|size| !(1..=side_max).contains(size)) || raw.patch_size * raw.merge_size > side_max {
