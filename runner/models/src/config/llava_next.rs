@@ -7,6 +7,8 @@ use crate::families::Family;
 
 /// Most tiles a picture may be cut into.
 const TILES_MAX: usize = 64;
+/// Most pixels of such a size.
+const PIXELS_MAX: usize = 1 << 25;
 /// Most sizes that may be listed.
 const PINPOINTS_MAX: usize = 256;
 
@@ -50,9 +52,11 @@ pub(crate) fn checked(pinpoints: Vec<(usize, usize)>, side: usize) -> Result<Vec
     for (height, width) in &pinpoints {
         let is_whole = |length: usize| length > 0 && length.is_multiple_of(side);
         let tiles = (height / side).saturating_mul(width / side);
-        if !is_whole(*height) || !is_whole(*width) || tiles > TILES_MAX {
+        let pixels = height.saturating_mul(*width);
+        if !is_whole(*height) || !is_whole(*width) || tiles > TILES_MAX || pixels > PIXELS_MAX {
             let message = format!("`image_grid_pinpoints` lists {height}×{width}");
-            return Err(format!("{message}; 1 to {TILES_MAX} whole tiles of side {side} expected"));
+            let limits = format!("1 to {TILES_MAX} whole tiles of side {side}, at most {PIXELS_MAX} pixels");
+            return Err(format!("{message}; {limits} expected"));
         }
     }
     Ok(pinpoints)
