@@ -80,6 +80,8 @@ fn models_are_made_of_the_tensors_transformers_gives_them() {
     assert!(recorded.keys().eq(NAMES));
     for (name, theirs) in recorded {
         let config = config(&name);
+        let whole: Value = read(&format!("{name}.json"));
+        assert_eq!(whole["model_type"], config.family.model_type(), "{name}");
         let theirs = theirs.into_iter().map(|(pattern, entry)| (canonical(&pattern), entry)).collect();
         assert_eq!(patterns(&Model::tensors(&config).unwrap()), without_unused(theirs, &config), "{name}");
     }

@@ -111,11 +111,12 @@ pub(crate) struct Features<'a> {
     source: &'a BlobSource<'a>,
     kept: BTreeMap<Digest, Tensor>,
     order: VecDeque<Digest>,
+    bytes: usize,
 }
 
 impl<'a> Features<'a> {
     pub(crate) fn of(base: &'a Base, model: &'a Model, source: &'a BlobSource<'a>) -> Self {
-        Self { base, model, source, kept: BTreeMap::new(), order: VecDeque::new() }
+        Self { base, model, source, kept: BTreeMap::new(), order: VecDeque::new(), bytes: 0 }
     }
 
     /// Returns the features of pictures, (N, C) each, without gradient.
@@ -141,14 +142,18 @@ impl<'a> Features<'a> {
 
     /// Keeps features in place of those made longest ago.
     fn keep(&mut self, picture: Digest, features: Tensor) {
-        let most = FEATURE_ROOM / (4 * features.elem_count()).max(1);
-        while self.kept.len() >= most.max(1) {
+        self.bytes += bytes(&features);
+        while self.bytes > FEATURE_ROOM {
             let Some(oldest) = self.order.pop_front() else { break };
-            self.kept.remove(&oldest);
+            self.bytes -= self.kept.remove(&oldest).as_ref().map_or(0, bytes);
         }
         self.order.push_back(picture);
         self.kept.insert(picture, features);
     }
+}
+
+fn bytes(features: &Tensor) -> usize {
+    size_of::<f32>() * features.elem_count()
 }
 
 /// An engine's error on its way through training.
