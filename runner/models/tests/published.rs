@@ -159,3 +159,43 @@ fn pictures_are_sized_as_transformers_sizes_them() {
         assert_eq!(next.place_of((height, width)).tokens, tokens, "{height} × {width}");
     }
 }
+
+/// Calls `change` with every number and text of a file, by reference.
+fn leaves(value: &mut Value, change: &mut impl FnMut(&mut Value)) {
+    match value {
+        Value::Object(entries) => entries.values_mut().for_each(|value| leaves(value, change)),
+        Value::Array(values) => values.iter_mut().for_each(|value| leaves(value, change)),
+        leaf => change(leaf),
+    }
+}
+
+#[test]
+fn whatever_a_configuration_says_it_is_read_or_refused() {
+    let odd =
+        [json!(0), json!(-1), json!(3), json!(u64::MAX), json!(1e300), json!("x"), json!(null), json!([]), json!({})];
+    let (mut read_all, mut refused) = (0, 0);
+    for name in NAMES {
+        let whole: Value = read(&format!("{name}.json"));
+        let mut count = 0;
+        leaves(&mut whole.clone(), &mut |_| count += 1);
+        for at in 0..count {
+            for odd in &odd {
+                let (mut changed, mut number) = (whole.clone(), 0);
+                leaves(&mut changed, &mut |leaf| {
+                    if number == at {
+                        *leaf = odd.clone();
+                    }
+                    number += 1;
+                });
+                match Config::parse(&changed.to_string()) {
+                    Ok(_) => read_all += 1,
+                    Err(message) => {
+                        assert!(!message.is_empty());
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(read_all > 500 && refused > 1000, "{read_all} read, {refused} refused");
+}
