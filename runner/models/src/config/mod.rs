@@ -15,7 +15,7 @@ use crate::ModelError;
 use crate::families::{FAMILIES, Family};
 
 pub use clip::ClipConfig;
-pub use llama::LlamaConfig;
+pub use llama::{LlamaConfig, RopeScaling};
 pub use llava::LlavaConfig;
 pub use llava_next::LlavaNextConfig;
 pub(crate) use llava_next::{checked as checked_pinpoints, published as published_pinpoints};

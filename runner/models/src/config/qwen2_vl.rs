@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::llama::RawRope;
+use super::llama::{RawRope, RopeScaling};
 use super::{Activation, Config, LlamaConfig, divides, positive};
 use crate::families::Family;
 
@@ -304,6 +304,7 @@ impl RawText {
             head_dim,
             norm_eps: self.rms_norm_eps,
             rope_theta: rope.and_then(|rope| rope.rope_theta).or(self.rope_theta).unwrap_or(1e6),
+            rope_scaling: RopeScaling::Default,
             rope_axes: Some(axes),
             max_positions: self.max_position_embeddings,
             tied: self.tie_word_embeddings || outer_tied,
