@@ -73,7 +73,7 @@ impl Desk {
     pub(crate) fn command(&self, words: &[&str], more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sentinel"));
         command.args(words).args(more).current_dir(self.path());
-        if matches!(words[0], "run" | "plan" | "why" | "validate" | "graph" | "cat" | "report") {
+        if matches!(words[0], "run" | "plan" | "why" | "validate" | "graph" | "cat" | "report" | "trace" | "verify") {
             command.arg("--root").arg(repository());
         }
         command.env("SENTINEL_STORE", self.path().join("store")).env_remove("SENTINEL_LOG");

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers may do what tests may")]
 
+mod ci;
 mod desk;
 mod edit;
 mod newcomer;
@@ -9,6 +10,8 @@ mod stop;
 mod terminal;
 
 use std::fs;
+
+use serde_json::Value;
 
 use desk::{Desk, QUICKSTART, Told};
 
@@ -79,7 +82,7 @@ fn results_can_be_looked_at() {
     assert!(unknown.stderr.contains("did you mean `bootstrap`"), "{unknown}");
     let runs = desk.sentinel(&["runs"], &[]);
     assert!(runs.stdout.contains("quickstart"), "{runs}");
-    let cache = desk.sentinel(&["cache", "--verify"], &[]);
+    let cache = desk.sentinel(&["cache", "verify"], &[]);
     assert_eq!(cache.code, 0, "{cache}");
     assert!(cache.stdout.contains("are what was written") && !cache.stdout.contains("damaged"), "{cache}");
     desk.edit("quickstart.yaml", "kind: sample", "kind: sampel");
@@ -161,4 +164,35 @@ fn help_teaches() {
     assert_eq!(desk.sentinel(&["explain", "E9999"], &[]).code, 1);
     let doctor = desk.sentinel(&["doctor"], &[]);
     assert!(doctor.stdout.contains("candle") && doctor.stdout.contains("wasmtime"), "{doctor}");
+}
+
+#[test]
+fn a_record_is_followed_to_its_sources_and_computed_again() {
+    let desk = Desk::new();
+    assert_eq!(desk.run(&QUICKSTART).code, 0);
+    let results = desk.results();
+    let lines = |file: &str| -> Vec<Value> {
+        let text = String::from_utf8(results[file].clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let pairs = lines("bootstrap/pairs.jsonl");
+    let record = pairs[0]["id"].as_str().unwrap();
+    let traced = desk.sentinel(&["trace", "quickstart.yaml", record], &["--json"]);
+    let way: Vec<Value> = traced.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |stage: &'static str| way.iter().filter(move |one| one["stage"] == stage);
+    // What the steps gave is what was published of this record.
+    let gave: Vec<&Value> =
+        of("bootstrap/pairs").flat_map(|one| one["outputs"][0]["rows"].as_array().unwrap()).collect();
+    assert_eq!(gave, pairs.iter().filter(|pair| pair["id"] == record).collect::<Vec<_>>());
+    let steps: Vec<u64> = of("bootstrap/sample").map(|one| one["step"].as_u64().unwrap()).collect();
+    assert_eq!(steps, (0..steps.len() as u64).collect::<Vec<_>>());
+    // Each step says by what: here, the content of the extractor's file.
+    let plugin = fs::read(desk::repository().join("plugins/dist/coco-objects.wasm")).unwrap();
+    let digest = of("bootstrap/objects").next().unwrap()["ingredients"]["with"]["plugin"]["entry"]["path"].clone();
+    assert_eq!(digest, blake3::hash(&plugin).to_hex().as_str());
+    let told = desk.sentinel(&["trace", "quickstart.yaml", "train-00000z"], &[]);
+    assert!(told.code == 1 && told.stderr.contains("did you mean `train-00000"), "{told}");
+    let again = desk.sentinel(&["verify", "quickstart.yaml"], &[&QUICKSTART[..], &["--units", "2"]].concat());
+    assert_eq!(again.code, 0, "{again}");
+    assert!(again.stdout.lines().all(|line| line.ends_with(" the same")), "{again}");
 }

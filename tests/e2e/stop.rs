@@ -40,7 +40,7 @@ fn a_run_killed_again_and_again_gives_the_same_bytes() {
     for (file, content) in undisturbed.results() {
         assert!(desk.results()[&file] == content, "`{file}` differs");
     }
-    let verified = desk.sentinel(&["cache", "--verify"], &[]);
+    let verified = desk.sentinel(&["cache", "verify"], &[]);
     assert_eq!(verified.code, 0, "{verified}");
 }
 

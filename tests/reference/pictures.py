@@ -1,4 +1,5 @@
-"""Records what transformers' PIL image processor makes of small pictures, for `runner/models/tests/pictures.rs`.
+"""Records what transformers' PIL image processor makes of small pictures, for `runner/models/tests/pictures.rs`, and which cut JPEG
+files Pillow refuses, for `runner/pictures/tests/cut.rs`.
 
 usage: python tests/reference/pictures.py    (transformers 5.23, Pillow; writes tests/fixtures/pictures)
 
@@ -6,6 +7,7 @@ usage: python tests/reference/pictures.py    (transformers 5.23, Pillow; writes 
 rescaling, and the normalised values at the end.
 """
 
+import io
 import json
 from pathlib import Path
 
@@ -28,6 +30,27 @@ def picture(width, height, seed):
     pixels[height // 3 : height // 2, width // 4 :] = rng.integers(0, 256, 3)
     pixels += rng.normal(0, 6, pixels.shape)
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def is_read(content):
+    try:
+        Image.open(io.BytesIO(content)).convert("RGB")
+    except OSError:
+        return False
+    return True
+
+
+def cut_jpegs():
+    """Saves a JPEG in both modes and returns, for each, how many bytes were cut off, what followed, and whether Pillow reads that."""
+    judged = {}
+    for name, progressive in [("cut", False), ("cut-progressive", True)]:
+        path = OUT / f"{name}.jpg"
+        picture(80, 60, 12).save(path, progressive=progressive, quality=80)
+        whole = path.read_bytes()
+        ends = [b"", b"\xff\xd9", b"\xff\xff\xd9", b"\xff\xd0\xff\xd9"]
+        cuts = [0, 2, 3, 10, 50, len(whole) // 3, len(whole) // 2, len(whole) - 700]
+        judged[name] = [[cut, end.hex(), is_read(whole[: len(whole) - cut] + end)] for cut in cuts for end in ends]
+    (OUT / "cut.json").write_text(json.dumps(judged) + "\n")
 
 
 def main():
@@ -54,6 +77,7 @@ def main():
         recorded[f"{name}.uint8"] = torch.from_numpy(crop.astype(np.uint8)).permute(1, 2, 0).contiguous()
         recorded[f"{name}.pixels"] = processor(again, return_tensors="pt")["pixel_values"][0].contiguous()
     save_file(recorded, OUT / "expected.safetensors")
+    cut_jpegs()
     (OUT / "names.json").write_text(json.dumps(sorted(pictures)) + "\n")
 
 

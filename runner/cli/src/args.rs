@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sentinel_core::diag::render;
-use sentinel_core::workflow::declared_params;
+use sentinel_core::run::Selection;
+use sentinel_core::workflow::{declared_params, scalar};
 
 use crate::exit::{Exit, HELP};
 use crate::printer;
@@ -40,13 +42,36 @@ pub(crate) enum Command {
         /// One record's id.
         record: Option<String>,
     },
+    /// Writes down in `sentinel.lock` what a workflow is made of: parameters, and models, plugins and data by their content.
+    #[command(after_help = "Example: sentinel lock w.yaml, then sentinel run w.yaml --locked")]
+    Lock {
+        #[command(flatten)]
+        workflow: WorkflowArgs,
+        /// Writes nothing, and says what differs.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Computes some of what is kept again and compares it, byte by byte: whether the workflow is reproducible here.
+    #[command(
+        after_help = "Examples: sentinel verify workflows/quickstart.yaml\n          sentinel verify workflows/quickstart.yaml train captions-after --units 20"
+    )]
+    Verify(VerifyArgs),
     /// Checks a workflow and names every mistake with its place.
     Validate {
         #[command(flatten)]
-        workflow: WorkflowArgs,
+        workflow: FileArgs,
         /// How mistakes are printed.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
+    },
+    /// Runs the `tests:` of a workflow: stages on given records, without any model.
+    #[command(after_help = "Example: sentinel test examples/own-plugin/workflow.yaml")]
+    Test {
+        #[command(flatten)]
+        workflow: FileArgs,
+        /// Writes a JUnit file.
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
     },
     /// Explains a mistake by its code, or lists all codes.
     #[command(after_help = "Example: sentinel explain E0101")]
@@ -57,7 +82,7 @@ pub(crate) enum Command {
     /// Draws a workflow's graph.
     Graph {
         #[command(flatten)]
-        workflow: WorkflowArgs,
+        workflow: FileArgs,
         /// The drawing's language.
         #[arg(long, value_enum, default_value_t)]
         format: Drawing,
@@ -72,7 +97,7 @@ pub(crate) enum Command {
         /// A record kind, for example `pairs`; a workflow file by default.
         kind: Option<String>,
     },
-    /// Prints the records of a stage of the last run, one JSON object a line.
+    /// Prints the records of a stage of the last run that came to its end, one JSON object a line.
     #[command(after_help = "Example: sentinel cat workflows/quickstart.yaml bootstrap.pairs | head -3")]
     Cat {
         #[command(flatten)]
@@ -83,23 +108,26 @@ pub(crate) enum Command {
         #[arg(long)]
         with_id: bool,
     },
+    /// Follows one record through the last run: what every stage made of it, by what model, plugin and seed, and from what.
+    #[command(after_help = "Example: sentinel trace workflows/quickstart.yaml train-000003 --stage bootstrap/pairs")]
+    Trace(TraceArgs),
     /// Lists the runs of this store, the last first.
     Runs {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Writes the report of the last run again and prints its path.
+    /// Writes the report of the last run that came to its end again and prints its path.
     Report {
         #[command(flatten)]
         workflow: WorkflowArgs,
     },
-    /// Tells how large the store is, or checks every entry.
+    /// Tells how large the store is, checks it, or makes room in it.
+    #[command(args_conflicts_with_subcommands = true)]
     Cache {
+        #[command(subcommand)]
+        what: Option<CacheCommand>,
         #[command(flatten)]
         store: StoreArgs,
-        /// Reads everything and checks it against its digest.
-        #[arg(long)]
-        verify: bool,
     },
     /// Says what this machine offers: ONNX Runtime, threads, the store.
     Doctor {
@@ -108,9 +136,52 @@ pub(crate) enum Command {
     },
 }
 
-/// Which workflow, with which parameters, on which store.
+/// What `cache` does beside telling a store's size.
+#[derive(Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Reads everything and checks it against its digest; what is damaged is removed, and computed anew by the next run.
+    Verify {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Removes what was used longest ago: by a run that came to its end, or by the one that computed it.
+    #[command(
+        after_help = "Examples: sentinel cache prune --older-than 30d\n          sentinel cache prune --max-size 20GiB --dry-run"
+    )]
+    #[group(id = "room", required = true, multiple = true, args = ["older_than", "max_size"])]
+    Prune {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Lets stay what was used within this time, for example `36h` or `30d`.
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        older_than: Option<Duration>,
+        /// Lets stay so much, what was used last: `500MiB`, `20GiB`.
+        #[arg(long, value_name = "SIZE", value_parser = size)]
+        max_size: Option<u64>,
+        /// Says what would go, and removes nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let refuse =
+        |advice: Option<String>| advice.unwrap_or_else(|| "write a number and a unit: `36h`, `30d`".to_owned());
+    scalar::duration(text).map_err(refuse)
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+    let bytes = units.into_iter().find_map(|(unit, bits)| {
+        let count: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+        count.checked_mul(1 << bits)
+    });
+    bytes.ok_or_else(|| "write a whole number and `KiB`, `MiB`, `GiB` or `TiB`".to_owned())
+}
+
+/// Which workflow, with which parameters.
 #[derive(Args, Clone)]
-pub(crate) struct WorkflowArgs {
+pub(crate) struct FileArgs {
     /// The workflow file.
     pub(crate) workflow: PathBuf,
     /// Sets a parameter of the workflow.
@@ -122,11 +193,43 @@ pub(crate) struct WorkflowArgs {
     /// A further folder the workflow may read.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) root: Vec<PathBuf>,
+}
+
+/// Which workflow, on which store.
+#[derive(Args, Clone)]
+pub(crate) struct WorkflowArgs {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
     /// Where results appear; a folder a workflow name.
     #[arg(long, value_name = "FOLDER", default_value = "runs")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+}
+
+/// Which part of a workflow.
+#[derive(Args)]
+#[group(multiple = false)]
+pub(crate) struct SelectionArgs {
+    /// Only these stages; what they need must be in the store. Other results are left as they are.
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    only: Vec<String>,
+    /// These stages and all that need them; what else those need must be in the store.
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    from: Vec<String>,
+    /// These stages and all that they need.
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    until: Vec<String>,
+}
+
+impl SelectionArgs {
+    /// Returns the part that is asked for; `None` for all of it.
+    pub(crate) fn selection(&self) -> Option<Selection> {
+        let of = |ids: &Vec<String>, make: fn(Vec<String>) -> Selection| (!ids.is_empty()).then(|| make(ids.clone()));
+        of(&self.only, Selection::Only)
+            .or_else(|| of(&self.from, Selection::From))
+            .or_else(|| of(&self.until, Selection::Until))
+    }
 }
 
 /// Which store.
@@ -142,9 +245,10 @@ pub(crate) struct StoreArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) workflow: WorkflowArgs,
-    /// A YAML file of secrets, each a name and a text; without it, `secret: NAME` is the environment variable NAME.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) secrets: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) secrets: SecretsArgs,
     /// A pilot: lets only so many records out of `read` and `scenes`; the whole run reuses what it computes.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
@@ -157,6 +261,42 @@ pub(crate) struct RunArgs {
     /// Fails at once when anything would have to be computed.
     #[arg(long)]
     pub(crate) fail_on_miss: bool,
+    /// Runs only what `sentinel.lock` says: whatever differs is told, and nothing runs.
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// How the run shows where it is.
+    #[arg(long, value_enum)]
+    progress: Option<Shown>,
+    /// For continuous integration: plain progress, mistakes and failures as GitHub annotations on standard output, and a summary
+    /// for the job if GITHUB_STEP_SUMMARY names a file.
+    #[arg(long)]
+    pub(crate) ci: bool,
+    /// Appends a summary in Markdown to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
+    /// Writes a JUnit file, a test case a stage.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+impl RunArgs {
+    /// Returns how the run shows where it is.
+    pub(crate) fn progress(&self) -> Shown {
+        self.progress.unwrap_or(if self.ci { Shown::Plain } else { Shown::Auto })
+    }
+}
+
+/// How a run shows where it is.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shown {
+    /// Bars on a terminal, plain lines elsewhere.
+    Auto,
+    /// A line now and then.
+    Plain,
+    /// An object an event, on standard output.
+    Json,
+    /// Not at all: warnings and failures only.
+    None,
 }
 
 /// Arguments of `plan`.
@@ -164,12 +304,59 @@ pub(crate) struct RunArgs {
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) workflow: WorkflowArgs,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// Plans a pilot, as `run --limit` would do it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
     /// Ends with code 5 when anything would have to be computed.
     #[arg(long)]
     pub(crate) fail_on_miss: bool,
+}
+
+/// Arguments of `trace`.
+#[derive(Args)]
+pub(crate) struct TraceArgs {
+    #[command(flatten)]
+    pub(crate) workflow: WorkflowArgs,
+    /// The record's id.
+    pub(crate) record: String,
+    /// One stage; `loop/stage` in a loop's body. Then all rows are told.
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
+    /// Prints a JSON object a step, with nothing left out.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) workflow: WorkflowArgs,
+    /// Stages; `loop/stage` in a loop's body. By default all but those that work on everything at once on the device: training.
+    pub(crate) stages: Vec<String>,
+    /// Units of each stage that are computed again at most.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) units: usize,
+    /// Numbers that differ by so much of the greater one count as equal: for results of another kind of machine.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    pub(crate) tolerance: f64,
+    #[command(flatten)]
+    pub(crate) secrets: SecretsArgs,
+}
+
+/// Where secrets come from.
+#[derive(Args, Default)]
+pub(crate) struct SecretsArgs {
+    /// A YAML file of secrets, each a name and a text; without it, `secret: NAME` is the environment variable NAME.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets: Option<PathBuf>,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..1.0).contains(share));
+    share.ok_or_else(|| "write a number from 0 to 1, for example `1e-3`".to_owned())
 }
 
 /// How mistakes are printed.
@@ -220,6 +407,9 @@ fn parameters(mut words: impl Iterator<Item = OsString>) -> String {
         Ok(declared) => declared,
         Err(found) => return format!("\n{}\n", render::human(&found, false)),
     };
+    if declared.is_empty() {
+        return format!("\n{} has no parameters.\n", path.display());
+    }
     let lines = declared.iter().map(|param| format!("  {:<20} {} ({})\n", param.name, param.help, param.takes()));
     format!("\nParameters of {} (--set NAME=VALUE):\n{}", path.display(), lines.collect::<String>())
 }

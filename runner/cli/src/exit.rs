@@ -15,7 +15,7 @@ pub(crate) enum Exit {
     Bug = 3,
     /// Everything was done, but some records were set aside.
     Quarantined = 4,
-    /// `--fail-on-miss`: something would have had to be computed.
+    /// Something would have had to be computed, and was not asked to: `--fail-on-miss`, `--only`, `--from`.
     Missing = 5,
     /// Stopped by Ctrl-C, a signal or a closed terminal; running again goes on.
     Interrupted = 130,
@@ -24,7 +24,7 @@ pub(crate) enum Exit {
 /// What `--help` says of them.
 pub(crate) const HELP: &str = "\
 Exit codes: 0 done; 1 the workflow or the command line is wrong; 2 a stage failed; 3 an error of sentinel itself; \
-4 done, with quarantined records; 5 something would have to run (--fail-on-miss); 130 interrupted (Ctrl-C, SIGTERM, a closed \
+4 done, with quarantined records; 5 something would have to run that was not asked to; 130 interrupted (Ctrl-C, SIGTERM, a closed \
 terminal), run again to go on.";
 
 impl From<Exit> for ExitCode {

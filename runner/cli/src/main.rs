@@ -2,8 +2,10 @@
 //! code.
 
 mod args;
+mod ci;
 mod commands;
 mod engines;
+mod events;
 mod exit;
 mod printer;
 mod progress;

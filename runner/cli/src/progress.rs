@@ -11,6 +11,7 @@ use sentinel_core::report::record::Counts;
 use sentinel_core::report::wording::{amount, count};
 use sentinel_core::reporter::{Event, Reporter};
 
+use crate::args::Shown;
 use crate::printer::{bars, say, watched};
 
 /// Between two plain lines of one stage.
@@ -19,10 +20,12 @@ const PLAIN_EVERY: Duration = Duration::from_secs(15);
 /// Shows a run as it goes.
 pub(crate) struct Progress {
     watched: bool,
-    stages: Mutex<BTreeMap<String, Shown>>,
+    /// Whether only what is not as it should be is told.
+    quiet: bool,
+    stages: Mutex<BTreeMap<String, Bar>>,
 }
 
-struct Shown {
+struct Bar {
     bar: ProgressBar,
     /// What is counted; nothing for a stage that does not say how far it is.
     unit: &'static str,
@@ -30,9 +33,13 @@ struct Shown {
 }
 
 impl Progress {
-    /// Shows bars on a terminal and plain lines elsewhere.
-    pub(crate) fn new() -> Self {
-        Self { watched: watched(), stages: Mutex::default() }
+    /// Shows bars on a terminal and plain lines elsewhere, if nothing else is asked for.
+    pub(crate) fn new(shown: Shown) -> Self {
+        let watched = match shown {
+            Shown::Auto => watched(),
+            Shown::Plain | Shown::Json | Shown::None => false,
+        };
+        Self { watched, quiet: matches!(shown, Shown::Json | Shown::None), stages: Mutex::default() }
     }
 
     /// Takes every bar off the screen: what is told from now on stays.
@@ -58,7 +65,7 @@ impl Progress {
     /// Shows so many of so many units, and what else there is to tell of them.
     fn advance(&self, stage: &str, (done, total): (u64, u64), unit: &'static str, message: String) {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Shown { bar: self.bar(stage), unit: "", told: Instant::now() };
+        let fresh = || Bar { bar: self.bar(stage), unit: "", told: Instant::now() };
         let shown = stages.entry(stage.to_owned()).or_insert_with(fresh);
         if shown.unit != unit {
             shown.unit = unit;
@@ -108,7 +115,9 @@ fn pace(state: &ProgressState, unit: &str) -> String {
 impl Reporter for Progress {
     fn hear(&self, event: &Event<'_>) {
         match event {
-            Event::Started { .. } | Event::NothingToDo(_) => {}
+            // What is not as it should be is told in any case.
+            _ if self.quiet && !matches!(event, Event::Warning { .. } | Event::Retry { .. } | Event::Stopping) => {}
+            Event::Started { .. } | Event::NothingToDo { .. } => {}
             Event::StageStarted { stage, records, .. } => {
                 let unit = if records.is_some() { "records" } else { "" };
                 self.advance(stage, (0, records.unwrap_or(1)), unit, String::new());
@@ -125,7 +134,7 @@ impl Reporter for Progress {
                 say(&format!("{stage}: {error}; trying again ({attempt} of {attempts})"));
             }
             Event::Quarantined(unit) => tracing::info!(target: "sentinel", ?unit, "set aside"),
-            Event::Warning(text) => say(&format!("warning: {text}")),
+            Event::Warning { text } => say(&format!("warning: {text}")),
             Event::StageFinished { stage, counts, outputs, wall_ms } => {
                 self.finish(stage, &summary(stage, counts, outputs, *wall_ms));
             }

@@ -63,6 +63,11 @@ impl LastRun {
         Ok(Self { store, record, folder: out.join(name) })
     }
 
+    /// Returns the store that remembers it.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Returns its record.
     pub fn record(&self) -> &RunRecord {
         &self.record

@@ -9,7 +9,8 @@
 //! 5. [`run`]: what is missing is computed, kept, recorded;
 //! 6. [`report`]: a finished run is told.
 //!
-//! [`session`] is the door to all of it: a workflow, its store, and what can be done with them. [`last`] looks at what is over.
+//! [`session`] is the door to all of it: a workflow, its store, and what can be done with them. [`last`] and [`trace`] look at what
+//! is over, [`lock`] writes down what a workflow is made of.
 //!
 //! What a stage is, the one trait everything else plugs into, stands in [`stage`].
 
@@ -20,12 +21,15 @@ pub mod digest;
 pub mod graph;
 pub mod job;
 pub mod last;
+pub mod lock;
 pub mod plan;
+pub mod reference;
 pub mod report;
 pub mod reporter;
 pub mod run;
 pub mod schema;
 pub mod session;
 pub mod stage;
+pub mod trace;
 pub mod why;
 pub mod workflow;

@@ -1,7 +1,7 @@
 //! What a run would compute, told before it happens. Three answers, all honest: a unit is in the store; it is not, and why; or it
 //! depends on what another stage will give.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::cache::store::Store;
@@ -10,10 +10,10 @@ use crate::run::RunError;
 use crate::run::node::Told;
 use crate::run::prepare::PreparedNode;
 use crate::run::schedule::Results;
-use crate::session::{maker, needs_by_id};
+use crate::session::{self, maker, needs_by_id};
 use crate::stage::Work;
 use crate::why;
-use crate::workflow::Workflow;
+use crate::workflow::{Need, NodeWork, Origin, Workflow};
 
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +37,10 @@ pub struct Planned {
     pub runs: u64,
     /// Whether more units follow from what other stages will give.
     pub undecided: bool,
-    /// Those of the stages it reads from, and of the loops, that would run or are undecided themselves.
+    /// Those of the stages it reads from that would run or are undecided themselves.
     pub after: Vec<String>,
+    /// Whether it is not asked to compute, so that a run would end where it had to.
+    pub kept_only: bool,
     /// Why units would be computed, most telling first; why all would be, if the stage itself is not what it was.
     pub because: Vec<String>,
 }
@@ -55,8 +57,8 @@ impl Plan {
         let open: BTreeSet<&str> = results.iter().flat_map(|(told, _)| told).flat_map(open).collect();
         let mut stages = Vec::new();
         for told in results.iter().flat_map(|(told, _)| told).filter(|told| told.fingerprint.is_some()) {
-            let makers: BTreeSet<String> = needs[&told.id].iter().map(|need| maker(&need.from, &told.id).0).collect();
-            let after = makers.into_iter().filter(|maker| open.contains(maker.as_str())).collect();
+            let makers = needs[&told.id].iter().flat_map(|need| makers(workflow, &needs, need, &told.id, &open));
+            let after: BTreeSet<String> = makers.filter(|maker| open.contains(maker.as_str())).collect();
             let because = why::because(workflow, prepared, store, told)?;
             let aside = told.tally.counts.quarantined.values().sum();
             let works_by_units = workflow.stage(&told.id).is_some_and(|one| matches!(one.stage.work(), Work::Units(_)));
@@ -66,8 +68,9 @@ impl Plan {
                 aside,
                 runs: told.tally.missed.len() as u64,
                 undecided: told.tally.undecided > 0,
-                after,
+                after: after.into_iter().collect(),
                 because,
+                kept_only: workflow.kept_only.contains(told.id.split('/').next().unwrap_or_default()),
             });
         }
         let skipped = workflow.skipped.iter().map(|one| (one.id.clone(), one.because.clone())).collect();
@@ -78,6 +81,25 @@ impl Plan {
     pub fn is_all_cached(&self) -> bool {
         self.stages.iter().all(|stage| stage.runs == 0 && !stage.undecided)
     }
+}
+
+/// Returns the stages whose records come in. The state of a loop comes from what the loop runs over, or, where that is known, from
+/// the step before.
+fn makers(
+    workflow: &Workflow,
+    needs: &BTreeMap<String, Vec<&Need>>,
+    need: &Need,
+    id: &str,
+    open: &BTreeSet<&str>,
+) -> Vec<String> {
+    let (maker, _) = maker(&need.from, id);
+    let (Origin::LoopState, Some(NodeWork::Loop(inner))) = (&need.from, workflow.node(&maker).map(|node| &node.work))
+    else {
+        return vec![maker];
+    };
+    let over = needs[&maker].iter().filter(|need| need.slot == "over").map(|need| session::maker(&need.from, &maker).0);
+    let over: Vec<String> = over.filter(|over| open.contains(over.as_str())).collect();
+    if over.is_empty() { vec![format!("{maker}/{}", inner.carry.0)] } else { over }
 }
 
 /// Returns the stage, and the loop around it, if it would run or is undecided.
@@ -116,6 +138,7 @@ impl Planned {
             (runs, true) => format!("runs {}{cached}; more is decided after {after}", counted(runs, "unit")),
             (runs, false) => format!("runs {}{cached}", counted(runs, "unit")),
         };
-        answer + &aside
+        let stop = if self.kept_only && self.runs > 0 { "; it is not asked to, so the run would end here" } else { "" };
+        answer + &aside + stop
     }
 }

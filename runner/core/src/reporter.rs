@@ -1,5 +1,7 @@
 //! What a run tells the outside while it goes. The binary shows it as bars or plain lines, tests collect it; a run never waits
-//! for it. Logs are another thing: they are `tracing` events.
+//! for it. Logs are another thing: they are `tracing` events. As JSON, an event is an object whose `event` is its name.
+
+use serde::Serialize;
 
 use crate::artifact::Form;
 use crate::report::record::{Counts, Quarantined, RunRecord};
@@ -11,7 +13,8 @@ pub trait Reporter: Send + Sync {
 }
 
 /// What happens in a run. Stages are named by id; in a loop's body, `loop/stage`.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event<'a> {
     /// Keys are made; the run knows its stages, in topological order.
     Started {
@@ -70,7 +73,10 @@ pub enum Event<'a> {
     /// A unit is set aside.
     Quarantined(&'a Quarantined),
     /// Something is not as it should be, and the run goes on.
-    Warning(&'a str),
+    Warning {
+        /// What.
+        text: &'a str,
+    },
     /// A stage or loop is done, and its results are in their place.
     StageFinished {
         /// Which.
@@ -83,7 +89,11 @@ pub enum Event<'a> {
         wall_ms: u64,
     },
     /// Everything was there already; nothing ran.
-    NothingToDo(&'a RunRecord),
+    NothingToDo {
+        /// The run that did it.
+        #[serde(skip)]
+        run: &'a RunRecord,
+    },
     /// The run was asked to stop; work in hand is finished or dropped.
     Stopping,
 }

@@ -5,8 +5,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::artifact::KindInfo;
+use crate::reference;
 use crate::stage::StageKind;
 use crate::workflow::assets::plugin_schema;
+use crate::workflow::cases::CASE_KEYS;
 use crate::workflow::common::{self, COMMON_KEYS};
 use crate::workflow::load::{LANGUAGE_VERSION, seed_schema};
 use crate::workflow::nodes::LOOP_STEPS_MAX;
@@ -60,6 +62,7 @@ pub fn files(registry: &Registry<'_>) -> Vec<(String, String)> {
         registry.kinds.iter().filter_map(|kind| Some((format!("records/{}.json", kind.name), text(&record(kind)?))));
     let mut files: Vec<(String, String)> = records.collect();
     files.push(("workflow.json".to_owned(), text(&workflow(registry))));
+    files.push(("LANGUAGE.md".to_owned(), reference::language(registry)));
     files.sort();
     files
 }
@@ -93,6 +96,19 @@ fn properties(registry: &Registry<'_>) -> Value {
         "plugins": { "type": "object", "propertyNames": ids, "additionalProperties": embedded(&plugin_schema(), ""), "description": "Sandboxed WebAssembly components." },
         "defaults": { "type": "object", "additionalProperties": false, "properties": common_properties(), "description": "The common keys of every stage." },
         "stages": { "type": "object", "propertyNames": ids, "additionalProperties": { "$ref": "#/$defs/stage" }, "minProperties": 1, "description": "The nodes of the graph; edges exist only through `needs` and `over`." },
+        "tests": {
+            "type": "array",
+            "items": {
+                "type": "object", "additionalProperties": false, "required": CASE_KEYS,
+                "properties": {
+                    "name": { "type": "string", "minLength": 1, "description": "What is tested, in words." },
+                    "stage": { "type": "string", "description": "The stage; `loop/stage` in a loop's body." },
+                    "given": { "type": "object", "additionalProperties": { "type": ["array", "object"] }, "description": "Input slot → records: a list of rows, or a list for each record by its id." },
+                    "expect": { "type": "object", "minProperties": 1, "additionalProperties": { "type": ["array", "object"] }, "description": "Output → its rows in order, or `count`, or of files their contents by name. Fields that are not named may be anything." },
+                },
+            },
+            "description": "What stages must make of given records; `sentinel test` runs them without any model.",
+        },
         "report": {
             "type": "object", "additionalProperties": false,
             "properties": { "compare": { "type": "array", "minItems": 2, "items": { "type": "string", "pattern": ID_PATTERN }, "description": "Stages whose tables stand side by side." } },

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +13,7 @@ use crate::cache::store::{STORE_FOLDER, Store, StoreError};
 use crate::diag::advice;
 use crate::digest::Digest;
 use crate::last;
+use crate::lock::{self, Locked};
 use crate::plan::Plan;
 use crate::report::model::ReportModel;
 use crate::report::record::{
@@ -20,6 +21,7 @@ use crate::report::record::{
 };
 use crate::report::{collect, html};
 use crate::reporter::{Event, Reporter, Silent};
+use crate::run::again::{self, Again, Repeated, Repeats};
 use crate::run::context::{Context, OnMiss};
 use crate::run::error::lost;
 use crate::run::node::{STATE, Told};
@@ -27,6 +29,7 @@ use crate::run::prepare::{PreparedNode, prepare, run_digest};
 use crate::run::publish::{Published, Publisher, REPORT, is_whole};
 use crate::run::schedule::{Results, execute};
 use crate::run::{RunError, Stop};
+use crate::stage::Work;
 use crate::why;
 use crate::workflow::paths::Roots;
 use crate::workflow::{Need, NodeWork, Origin, Registry, Workflow};
@@ -52,6 +55,15 @@ pub struct RunOptions {
     pub retry_quarantined: bool,
     /// Stages that work at the same time at most; by default all that can.
     pub jobs: Option<NonZeroUsize>,
+}
+
+/// How what is kept is verified.
+#[derive(Debug, Clone, Copy)]
+pub struct VerifyOptions {
+    /// Units of each stage that are computed again at most.
+    pub units: usize,
+    /// Numbers that differ by so much of the greater one count as equal.
+    pub tolerance: f64,
 }
 
 /// A run that came to its end.
@@ -104,7 +116,7 @@ impl Session {
         let began = Instant::now();
         let digest = run_digest(&self.workflow, &self.prepared, options.limit);
         if let Some(finished) = self.nothing_to_do(&digest, options)? {
-            reporter.hear(&Event::NothingToDo(&finished.record));
+            reporter.hear(&Event::NothingToDo { run: &finished.record });
             return Ok(finished);
         }
         self.store.work()?;
@@ -123,7 +135,7 @@ impl Session {
         let (mut record, report) = done.map_err(|error| listed(&publisher, error))?;
         record.wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let report = ReportModel { run: record.clone(), ..report };
-        publisher.finish(&record, &self.html(&report))?;
+        publisher.finish(&record, &self.html(&report), &self.workflow.left_alone)?;
         self.store.keep_run(&record, &serde_json::to_string(&report).expect("a report is JSON"))?;
         Ok(Finished { record, report, folder: self.folder.clone(), nothing_to_do: false })
     }
@@ -180,6 +192,65 @@ impl Session {
         })
     }
 
+    /// Writes down what the workflow is made of; returns where.
+    pub fn lock(&self) -> Result<PathBuf, RunError> {
+        lock::write(&self.workflow, Locked::of(&self.workflow, &self.prepared))
+    }
+
+    /// Says how the workflow differs from what is written down.
+    pub fn unlike_lock(&self) -> Result<Vec<String>, RunError> {
+        lock::check(&self.workflow, &Locked::of(&self.workflow, &self.prepared))
+    }
+
+    /// Computes some of what is kept again and compares: of the named stages, or else of all but those that work on everything at
+    /// once on the device, as training does.
+    pub fn verify(
+        &self,
+        stages: &[String],
+        options: &VerifyOptions,
+        reporter: &Arc<dyn Reporter>,
+        stop: &Stop,
+    ) -> Result<Repeats, RunError> {
+        let told = execute(
+            &self.context(&RunOptions::default(), OnMiss::Tell, Arc::new(Silent), stop.clone()),
+            &self.prepared,
+            None,
+        )?;
+        let told: Vec<&Told> =
+            told.iter().flat_map(|(told, _)| told).filter(|told| told.fingerprint.is_some()).collect();
+        if let Some(stage) = stages.iter().find(|stage| told.iter().all(|told| told.id != **stage)) {
+            let names = told.iter().map(|told| told.id.as_str());
+            return Err(unknown(&format!("there is no stage `{stage}` that computes"), stage, names));
+        }
+        let (mut repeats, mut keys) = (Repeats::new(), BTreeSet::new());
+        for told in told {
+            let stage = &self.workflow.stage(&told.id).expect("what has a fingerprint is a stage").stage;
+            let is_long = matches!(stage.work(), Work::Whole(_)) && stage.uses_device();
+            let is_asked = if stages.is_empty() { !is_long } else { stages.contains(&told.id) };
+            if is_asked {
+                let missed: BTreeSet<usize> = told.tally.missed.iter().copied().collect();
+                let kept = told.tally.trace.iter().enumerate().filter(|(place, _)| !missed.contains(place));
+                let kept: Vec<Digest> = kept.map(|(_, unit)| unit.key).collect();
+                keys.extend(again::sample(kept.iter(), options.units));
+                repeats.insert(told.id.clone(), Repeated { kept: kept.len() as u64, ..Repeated::default() });
+            }
+        }
+        let again = Again { keys, tolerance: options.tolerance, compared: Mutex::default() };
+        let bare = self.bare_context(&RunOptions::default(), OnMiss::Tell, reporter.clone(), stop.clone());
+        let context = Arc::new(Context { again: Some(again), ..bare });
+        execute(&context, &self.prepared, None)?;
+        let compared =
+            context.again.as_ref().map(|again| std::mem::take(&mut *again.compared.lock().expect("no holder panics")));
+        for compared in compared.unwrap_or_default() {
+            let repeated = repeats.entry(compared.stage.clone()).or_default();
+            repeated.again += 1;
+            if compared.difference.is_some() {
+                repeated.differing.push(compared);
+            }
+        }
+        Ok(repeats)
+    }
+
     /// Makes the report of the last run anew; returns where it is.
     pub fn report(&self) -> Result<PathBuf, RunError> {
         let record = last::record(&self.store, &self.workflow.name)?;
@@ -193,20 +264,17 @@ impl Session {
     }
 
     fn context(&self, options: &RunOptions, on_miss: OnMiss, reporter: Arc<dyn Reporter>, stop: Stop) -> Arc<Context> {
-        Arc::new(Context {
-            workflow: self.workflow.clone(),
-            store: self.store.clone(),
-            files: self.files.clone(),
-            reporter,
-            stop,
-            on_miss,
+        Arc::new(self.bare_context(options, on_miss, reporter, stop))
+    }
+
+    fn bare_context(&self, options: &RunOptions, on_miss: OnMiss, reporter: Arc<dyn Reporter>, stop: Stop) -> Context {
+        let (workflow, store, files) = (self.workflow.clone(), self.store.clone(), self.files.clone());
+        Context {
             retry_quarantined: options.retry_quarantined,
             limit: options.limit,
             jobs: options.jobs.map_or(usize::MAX, NonZeroUsize::get),
-            device: Mutex::new(()),
-            failed: AtomicBool::new(false),
-            materialised: Mutex::default(),
-        })
+            ..Context::new(workflow, store, files, reporter, stop, on_miss)
+        }
     }
 
     /// Makes the record of a run; how long it took is filled in at its very end.

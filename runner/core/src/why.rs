@@ -10,7 +10,7 @@ use crate::cache::key::Fingerprint;
 use crate::cache::store::Store;
 use crate::digest::Digest;
 use crate::report::record::Quarantined;
-use crate::report::wording::{counted, counted_are, named};
+use crate::report::wording::{counted, counted_are, named, value};
 use crate::run::RunError;
 use crate::run::node::Told;
 use crate::run::prepare::{Prepared, PreparedNode};
@@ -96,7 +96,7 @@ pub(crate) fn because(
     let default = |path: &[&str]| known.and_then(|stage| default_at(&stage.schema, &stage.with, path));
     let last = store.runs(Some(&workflow.name), 1)?.pop().and_then(|run| run.stage(&told.id)?.fingerprint);
     let itself = kept.iter().find(|kept| Some(kept.digest) == last);
-    let differ = |kept| differences(kept, &stage.fingerprint, &default);
+    let differ = |kept: &Fingerprint| ingredients_differ(&kept.ingredients, &stage.fingerprint.ingredients, &default);
     match itself.map(differ).or_else(|| kept.iter().map(differ).min_by_key(Vec::len)) {
         Some(differences) => Ok(differences),
         None => Ok(vec![format!("no stage of kind `{}` has run on this store yet", told.kind)]),
@@ -158,12 +158,16 @@ fn of_inputs(told: &Told, earlier: &[Traced], slots: &[&str]) -> Vec<String> {
 }
 
 /// Gives the default of a field of `with`, by the names that lead to it.
-type Default<'a> = &'a dyn Fn(&[&str]) -> Option<Value>;
+pub(crate) type Default<'a> = &'a dyn Fn(&[&str]) -> Option<Value>;
 
-/// Lists every ingredient that differs between what was kept and what is wanted; `default` knows what a field of `with` is by default.
-fn differences(kept: &Fingerprint, wanted: &Fingerprint, default: Default<'_>) -> Vec<String> {
+/// Lists every ingredient that differs from what it was; `default` knows what a field of `with` is by default.
+pub(crate) fn ingredients_differ(was: &Value, is: &Value, default: Default<'_>) -> Vec<String> {
     let mut lines = Vec::new();
-    compare("", Some(&kept.ingredients), Some(&wanted.ingredients), default, &mut lines);
+    compare("", Some(was), Some(is), default, &mut lines);
+    // A folder and the list of what is used of it tell of the same file.
+    let told: Vec<String> =
+        lines.iter().filter_map(|line| Some(line.split_once("` of `")?.0.to_owned() + "` ")).collect();
+    lines.retain(|line| line.contains("` of `") || !told.iter().any(|told| line.starts_with(told)));
     lines
 }
 
@@ -188,9 +192,15 @@ fn compare(path: &str, was: Option<&Value>, is: Option<&Value>, default: Default
                 compare(&format!("{path}[{index}]"), Some(was), Some(is), default, lines);
             }
         }
-        (Some(was), Some(is)) => lines.push(format!("`{path}` was {} and is {}", short(was), short(is))),
-        (Some(was), None) => lines.push(format!("`{path}` was {} and is {}", short(was), by_default(path, default))),
-        (None, Some(is)) => lines.push(format!("`{path}` was {} and is {}", by_default(path, default), short(is))),
+        (Some(was), Some(is)) => {
+            lines.push(format!("`{path}` was {} and is {}", value(was, VALUE_CHARS), value(is, VALUE_CHARS)));
+        }
+        (Some(was), None) => {
+            lines.push(format!("`{path}` was {} and is {}", value(was, VALUE_CHARS), by_default(path, default)));
+        }
+        (None, Some(is)) => {
+            lines.push(format!("`{path}` was {} and is {}", by_default(path, default), value(is, VALUE_CHARS)));
+        }
         (None, None) => {}
     }
 }
@@ -198,29 +208,31 @@ fn compare(path: &str, was: Option<&Value>, is: Option<&Value>, default: Default
 /// Tells the default of the field at a path such as `with.beta`, as far as it is known.
 fn by_default(path: &str, default: Default<'_>) -> String {
     let names: Vec<&str> = path.split('.').skip(1).collect();
-    default(&names).map_or_else(|| "the default".to_owned(), |value| format!("{} (the default)", short(&value)))
+    default(&names)
+        .map_or_else(|| "the default".to_owned(), |default| format!("{} (the default)", value(&default, VALUE_CHARS)))
 }
 
 /// Files by name, each with its content or why it has none.
 type Listing<'v> = BTreeMap<&'v str, Result<Digest, &'v str>>;
 
-/// Compares two listings of files, name by name.
+/// Compares two listings of files, name by name. Those a stage lists by itself are told by name alone.
 fn compare_files(path: &str, was: &Listing<'_>, is: &Listing<'_>, lines: &mut Vec<String>) {
     let told = lines.len();
+    let of = if path == "listed" { String::new() } else { format!(" of `{path}`") };
     for name in was.keys().chain(is.keys()).copied().collect::<BTreeSet<&str>>() {
         lines.extend(match (was.get(name), is.get(name)) {
             (Some(was), Some(is)) if was == is => None,
             (Some(Ok(was)), Some(Ok(is))) => {
-                Some(format!("`{name}` of `{path}` has other content: {} instead of {}", is.short(), was.short()))
+                Some(format!("`{name}`{of} has other content: {} instead of {}", is.short(), was.short()))
             }
-            (Some(_), Some(Err(absent))) => Some(format!("`{name}` of `{path}` cannot be read: {absent}")),
-            (Some(Err(absent)), Some(Ok(_))) => Some(format!("`{name}` of `{path}` can be read; it was: {absent}")),
-            (Some(_), None) => Some(format!("`{name}` of `{path}` is gone")),
-            (None, _) => Some(format!("`{name}` of `{path}` is new")),
+            (Some(_), Some(Err(absent))) => Some(format!("`{name}`{of} cannot be read: {absent}")),
+            (Some(Err(absent)), Some(Ok(_))) => Some(format!("`{name}`{of} can be read; it was: {absent}")),
+            (Some(_), None) => Some(format!("`{name}`{of} is gone")),
+            (None, _) => Some(format!("`{name}`{of} is new")),
         });
     }
     if lines.len() == told {
-        lines.push(format!("the files of `{path}` come in another order"));
+        lines.push(format!("the files{of} come in another order"));
     }
 }
 
@@ -242,14 +254,6 @@ fn listing(value: &Value) -> Option<Listing<'_>> {
     named.filter(|named| named.len() == files.len())
 }
 
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= VALUE_CHARS {
-        return text;
-    }
-    text.chars().take(VALUE_CHARS).chain("…".chars()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,17 +265,19 @@ mod tests {
         let was = serde_json::json!({
             "seed": 1, "same": 2, "gone": true,
             "with": {"shelf": {"entry": {"path": [["config.json", one], ["old.txt", one]]}}, "list": one, "parts": [{"a": 1}, {"a": 2}]},
+            "listed": [["config.json", one], ["more.txt", one]],
         });
         let is = serde_json::json!({
             "seed": 7, "same": 2, "new": [1, 2],
             "with": {"beta": 0.2, "shelf": {"entry": {"path": [["config.json", two], ["new.txt", one]]}}, "list": two, "parts": [{"a": 1}, {"a": 3}]},
+            "listed": [["config.json", two], ["more.txt", two]],
         });
         let default = |path: &[&str]| (path == ["beta"]).then(|| 0.1.into());
-        let mut lines = Vec::new();
-        compare("", Some(&was), Some(&is), &default, &mut lines);
+        let lines = ingredients_differ(&was, &is, &default);
         let contents = format!("has other content: {} instead of {}", two.short(), one.short());
         let expected = [
             "`gone` was true and is the default".to_owned(),
+            format!("`more.txt` {contents}"),
             "`new` was the default and is [1,2]".to_owned(),
             "`seed` was 1 and is 7".to_owned(),
             "`with.beta` was 0.1 (the default) and is 0.2".to_owned(),

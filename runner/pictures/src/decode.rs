@@ -2,7 +2,9 @@
 
 use std::io::Cursor;
 
-use image::{ImageReader, Limits, RgbImage};
+use image::{ImageFormat, ImageReader, Limits, RgbImage};
+
+use crate::jpeg;
 
 /// Longest side of a picture, in pixels.
 pub const SIDE_MAX: u32 = 20_000;
@@ -37,6 +39,9 @@ pub fn dimensions(bytes: &[u8]) -> Result<(u32, u32), PictureError> {
 pub fn decode(bytes: &[u8], transparency: Transparency) -> Result<RgbImage, PictureError> {
     let refused = |error: &dyn std::fmt::Display| PictureError(error.to_string());
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| refused(&error))?;
+    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg::has_end(bytes) {
+        return Err(refused(&"the file ends before its picture does"));
+    }
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_MAX);
     limits.max_image_height = Some(SIDE_MAX);

@@ -2,6 +2,7 @@
 //! last bit. It knows no model; what a processor does with the pixels is its crate's business.
 
 mod decode;
+mod jpeg;
 mod resize;
 
 pub use decode::{PictureError, SIDE_MAX, Transparency, decode, dimensions};

@@ -102,6 +102,9 @@ struct Outside {
 
 /// Looks at a component: its manifest, which may stand in a module inside it, and what it imports itself.
 fn outside(bytes: &[u8]) -> Result<Outside, String> {
+    if !bytes.starts_with(b"\0asm") {
+        return Err("it is no WebAssembly".to_owned());
+    }
     let (mut manifests, mut imports, mut depth) = (Vec::new(), Vec::new(), 0);
     for payload in Parser::new(0).parse_all(bytes) {
         let wrong = |error: wasmparser::BinaryReaderError| format!("{} at byte {:#x}", error.message(), error.offset());

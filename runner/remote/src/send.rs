@@ -21,6 +21,9 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Bytes of an answer that is not streamed, or that tells an error.
 const BODY_MAX: usize = 1 << 22;
 
+/// What is often wrong where nothing is found.
+const ADDRESS: &str = " (`url` is the address up to `/v1`, `model` one of the models the server lists)";
+
 /// Where requests go.
 pub(crate) struct Line {
     pub(crate) client: Client,
@@ -107,8 +110,9 @@ impl Line {
         let status = response.status();
         let wait = response.headers().get(header::RETRY_AFTER);
         let wait = wait.and_then(|wait| wait.to_str().ok()?.parse().ok()).map(Duration::from_secs);
-        let told = self.body(response).await.unwrap_or_default();
-        let message = self.clean(&format!("{} says {status}: {}", self.url, short(&told)));
+        let (path, told) = (response.url().path().to_owned(), self.body(response).await.unwrap_or_default());
+        let hint = if status == StatusCode::NOT_FOUND { ADDRESS } else { "" };
+        let message = self.clean(&format!("{} says {status} to {path}: {}{hint}", self.url, short(&told)));
         match status {
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
                 Trouble::Passing(message, wait)
@@ -135,6 +139,10 @@ impl Line {
             let body = self.body(response).await?;
             add(&mut replies, &body).map_err(|garbled| self.garbled(&garbled))?;
             return self.complete(replies, enough);
+        }
+        if kind.starts_with("text/html") {
+            let story = format!("{} answers with a page, not with a chat completion{ADDRESS}", self.url);
+            return Err(Trouble::Refused(self.clean(&story)));
         }
         let mut events = Events::default();
         while let Some(bytes) = self.in_time(response.chunk()).await? {

@@ -97,9 +97,8 @@ fn request(connection: &TcpStream) -> Option<(String, Vec<u8>)> {
 
 fn write(connection: &mut TcpStream, status: u16, headers: &str, body: &str) {
     let length = body.len();
-    let head = format!(
-        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n"
-    );
+    let kind = if headers.contains("content-type") { "" } else { "content-type: application/json\r\n" };
+    let head = format!("HTTP/1.1 {status} X\r\n{kind}content-length: {length}\r\nconnection: close\r\n{headers}\r\n");
     let _ = connection.write_all(format!("{head}{body}").as_bytes());
 }
 
@@ -282,6 +281,13 @@ fn what_does_not_pass_stops_the_stage_and_tells_why() {
     assert!(matches!(&error, EngineError::Refused(_)), "{error:?}");
     assert!(error.to_string().contains("[redacted]") && !error.to_string().contains(SECRET), "{error}");
     assert_eq!(attempts, 1);
+    let (error, _) = twice(404, "no route");
+    assert!(error.to_string().contains("404") && error.to_string().contains("/v1/chat/completions"), "{error}");
+    assert!(error.to_string().contains("`url` is the address up to `/v1`"), "{error}");
+    let page = "content-type: text/html\r\n";
+    let server = serve("someone", vec![Answer::Whole(200, page, "<html>welcome</html>".to_owned())]);
+    let error = sampled(&server, 1, &[]).unwrap_err();
+    assert!(matches!(&error, EngineError::Refused(message) if message.contains("a page")), "{error}");
     // Another address is never followed.
     let server = serve("someone", vec![Answer::Whole(302, "location: http://127.0.0.1:9/\r\n", String::new())]);
     assert!(sampled(&server, 1, &[]).unwrap_err().to_string().contains("302"));

@@ -1,18 +1,28 @@
-//! `cache`: how much a store keeps, and whether it is whole.
+//! `cache`: how much a store keeps, whether it is whole, and room in it.
 
+use sentinel_core::cache::prune::{Room, prune};
 use sentinel_core::report::wording::counted;
 
-use super::{Told, fail, open_store};
-use crate::args::StoreArgs;
+use super::{Told, fail, open_store, store_folder};
+use crate::args::{CacheCommand, StoreArgs};
 use crate::exit::Exit;
 use crate::printer;
 
-pub(super) fn run(args: &StoreArgs, verify: bool) -> Told {
+pub(super) fn run(what: Option<&CacheCommand>, store: &StoreArgs) -> Told {
+    match what {
+        None => size(store),
+        Some(CacheCommand::Verify { store }) => verify(store),
+        Some(CacheCommand::Prune { store, older_than, max_size, dry_run }) => {
+            make_room(store, Room { older_than: *older_than, max_bytes: *max_size }, *dry_run)
+        }
+    }
+}
+
+fn size(args: &StoreArgs) -> Told {
     let store = open_store(args)?;
     let size = store.size().map_err(|error| fail(&error.into()))?;
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let mut text = format!(
-        "{}\n{}, {}, {} in {:.1} MiB; {} in {:.1} MiB\n",
+    printer::data(&format!(
+        "{}\n{}, {}, {} in {}; {} in {}\n",
         store.folder().display(),
         counted(size.units, "unit"),
         counted(size.wholes, "whole result"),
@@ -20,17 +30,36 @@ pub(super) fn run(args: &StoreArgs, verify: bool) -> Told {
         mib(size.index_bytes),
         counted(size.blobs, "file"),
         mib(size.blob_bytes),
-    );
-    let mut exit = Exit::Done;
-    if verify {
-        let found = store.verify().map_err(|error| fail(&error.into()))?;
-        let both = |entries, files| format!("{} and {}", counted(entries, "result"), counted(files, "file"));
-        text += &format!("checked: {} are what was written\n", both(found.entries, found.blobs));
-        if found.entries_damaged + found.blobs_damaged > 0 {
-            text += &format!("damaged and removed: {}\n", both(found.entries_damaged, found.blobs_damaged));
-            exit = Exit::Failed;
-        }
+    ))?;
+    Ok(Exit::Done)
+}
+
+fn verify(args: &StoreArgs) -> Told {
+    let found = open_store(args)?.verify().map_err(|error| fail(&error.into()))?;
+    let both = |entries, files| format!("{} and {}", counted(entries, "result"), counted(files, "file"));
+    printer::data(&format!("checked: {} are what was written\n", both(found.entries, found.blobs)))?;
+    if found.entries_damaged + found.blobs_damaged == 0 {
+        return Ok(Exit::Done);
     }
-    printer::data(&text)?;
-    Ok(exit)
+    printer::data(&format!("damaged and removed: {}\n", both(found.entries_damaged, found.blobs_damaged)))?;
+    Ok(Exit::Failed)
+}
+
+fn make_room(args: &StoreArgs, room: Room, dry_run: bool) -> Told {
+    let pruned = prune(&store_folder(args)?, room, dry_run).map_err(|error| fail(&error.into()))?;
+    printer::data(&format!(
+        "{}: {}, {} and {} of {}; {} {}\n",
+        if dry_run { "would be removed" } else { "removed" },
+        counted(pruned.runs, "run"),
+        counted(pruned.entries, "result"),
+        counted(pruned.blobs, "file"),
+        mib(pruned.bytes),
+        mib(pruned.bytes_left),
+        if dry_run { "would stay" } else { "stay" },
+    ))?;
+    Ok(Exit::Done)
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }

@@ -3,12 +3,12 @@
 use sentinel_core::graph::draw;
 
 use super::{Desk, Told, load, refuse};
-use crate::args::{Drawing, WorkflowArgs};
+use crate::args::{Drawing, FileArgs};
 use crate::exit::Exit;
 use crate::printer;
 
-pub(super) fn run(desk: &Desk, args: &WorkflowArgs, drawing: Drawing) -> Told {
-    let workflow = load(desk, args).map_err(|found| refuse(&found))?;
+pub(super) fn run(desk: &Desk, args: &FileArgs, drawing: Drawing) -> Told {
+    let workflow = load(desk, args, false).map_err(|found| refuse(&found))?;
     printer::data(&match drawing {
         Drawing::Text => draw::text(&workflow),
         Drawing::Mermaid => draw::mermaid(&workflow),

@@ -1,8 +1,7 @@
 //! `list`: what a workflow may name.
 
-mod kind;
-
 use sentinel_core::diag::advice;
+use sentinel_core::reference;
 
 use super::{Desk, Told};
 use crate::exit::Exit;
@@ -17,7 +16,7 @@ pub(super) fn run(desk: &Desk, kind: Option<&str>) -> Told {
             printer::say(&format!("hint: {}", advice(name, "there are", names)));
             return Err(Exit::Wrong);
         };
-        printer::data(&kind::told(kind))?;
+        printer::data(&reference::stage(kind))?;
         return Ok(Exit::Done);
     }
     let stages = registry.stages.iter().map(|kind| (kind.name(), kind.summary()));

@@ -7,12 +7,16 @@ mod doctor;
 mod explain;
 mod graph;
 mod list;
+mod lock;
 mod plan;
 mod report;
 mod run;
 mod runs;
 mod schema;
+mod test;
+mod trace;
 mod validate;
+mod verify;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +25,7 @@ use std::sync::Arc;
 use sentinel_core::cache::store::Store;
 use sentinel_core::diag::{Diagnostics, render};
 use sentinel_core::last::LastRun;
-use sentinel_core::run::{Ending, RunError, TooMany};
+use sentinel_core::run::{Ending, RunError, Selection, TooMany, narrow};
 use sentinel_core::session::{Session, default_store};
 use sentinel_core::workflow::params::Given;
 use sentinel_core::workflow::paths::Roots;
@@ -29,7 +33,7 @@ use sentinel_core::workflow::{Registry, Settings, Workflow, name_of};
 use sentinel_domain::ports::Engines;
 use sentinel_plugin_host::Manifests;
 
-use crate::args::{Arguments, Command, StoreArgs, WorkflowArgs};
+use crate::args::{Arguments, Command, FileArgs, RunArgs, StoreArgs, VerifyArgs, WorkflowArgs};
 use crate::engines::NativeEngines;
 use crate::exit::Exit;
 use crate::printer;
@@ -50,7 +54,9 @@ impl Desk {
 /// Does what the command line asks for.
 pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
     let secrets = match &arguments.command {
-        Command::Run(args) => Secrets::read(args.secrets.as_deref()),
+        Command::Run(RunArgs { secrets, .. }) | Command::Verify(VerifyArgs { secrets, .. }) => {
+            Secrets::read(secrets.secrets.as_deref())
+        }
         _ => Ok(Secrets::default()),
     };
     let secrets = match secrets {
@@ -65,15 +71,19 @@ pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
         Command::Run(args) => run::run(&desk, args, arguments.verbose > 0),
         Command::Plan(args) => plan::run(&desk, args),
         Command::Why { workflow, stage, record } => why::run(&desk, workflow, stage, record.as_deref()),
+        Command::Lock { workflow, check } => lock::run(&desk, workflow, *check),
+        Command::Verify(args) => verify::run(&desk, args),
         Command::Validate { workflow, format } => validate::run(&desk, workflow, *format),
+        Command::Test { workflow, junit } => test::run(&desk, workflow, junit.as_deref()),
         Command::Explain { code } => explain::run(code.as_deref()),
         Command::Graph { workflow, format } => graph::run(&desk, workflow, *format),
         Command::List { kind } => list::run(&desk, kind.as_deref()),
         Command::Schema { kind } => schema::run(&desk, kind.as_deref()),
         Command::Cat { workflow, output, with_id } => cat::run(&desk, workflow, output, *with_id),
+        Command::Trace(args) => trace::run(&desk, args),
         Command::Runs { store } => runs::run(store),
         Command::Report { workflow } => report::run(&desk, workflow),
-        Command::Cache { store, verify } => cache::run(store, *verify),
+        Command::Cache { what, store } => cache::run(what.as_ref(), store),
         Command::Doctor { store } => doctor::run(&desk, store.store.as_deref()),
     };
     done.unwrap_or_else(|exit| exit)
@@ -82,20 +92,21 @@ pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
 /// What a command returns: how it ended, with an `Err` for an end that has been told already.
 type Told = Result<Exit, Exit>;
 
-/// Loads a workflow; every mistake is told.
-fn load(desk: &Desk, args: &WorkflowArgs) -> Result<Workflow, Diagnostics> {
-    sentinel_core::workflow::load(&args.workflow, &desk.registry(), &settings(args))
+/// Loads a workflow; every mistake is told, a file that is not there too if it is needed.
+fn load(desk: &Desk, args: &FileArgs, needs_files: bool) -> Result<Workflow, Diagnostics> {
+    let settings = Settings { needs_files, ..settings(args) };
+    sentinel_core::workflow::load(&args.workflow, &desk.registry(), &settings)
 }
 
-fn settings(args: &WorkflowArgs) -> Settings {
+fn settings(args: &FileArgs) -> Settings {
     let folder = std::env::current_dir().unwrap_or_default();
     let given = Given { set: args.set.clone(), files: args.params.clone(), folder: folder.clone() };
-    Settings { given, roots: args.root.iter().map(|root| folder.join(root)).collect() }
+    Settings { given, needs_files: false, roots: args.root.iter().map(|root| folder.join(root)).collect() }
 }
 
 /// Finds the last run of a workflow, for commands that need neither its files nor that all of it is right.
 fn last(desk: &Desk, args: &WorkflowArgs) -> Result<LastRun, Exit> {
-    let (name, roots) = name_of(&args.workflow, &desk.registry(), &settings(args)).map_err(|found| {
+    let (name, roots) = name_of(&args.file.workflow, &desk.registry(), &settings(&args.file)).map_err(|found| {
         let exit = refuse(&found);
         printer::say("hint: without the workflow's name its last run cannot be found; `sentinel runs` lists all");
         exit
@@ -106,7 +117,26 @@ fn last(desk: &Desk, args: &WorkflowArgs) -> Result<LastRun, Exit> {
 
 /// Loads a workflow and opens its session, for commands that need its files.
 fn open(desk: &Desk, args: &WorkflowArgs) -> Result<Session, Exit> {
-    let workflow = load(desk, args).map_err(|found| refuse(&found))?;
+    open_part(desk, args, None, false)
+}
+
+/// Does so with a part of it, if a part is asked for; mistakes are annotations, too, if `annotates`.
+fn open_part(
+    desk: &Desk,
+    args: &WorkflowArgs,
+    selection: Option<&Selection>,
+    annotates: bool,
+) -> Result<Session, Exit> {
+    let refuse = |found: &Diagnostics| match annotates {
+        true => printer::data(&render::github(found)).map_or_else(|exit| exit, |_| refuse(found)),
+        false => refuse(found),
+    };
+    // What is left alone needs no files.
+    let workflow = load(desk, &args.file, selection.is_none()).map_err(|found| refuse(&found))?;
+    let workflow = match selection {
+        Some(selection) => narrow(workflow, selection).map_err(|error| fail(&error))?,
+        None => workflow,
+    };
     let missing = workflow.missing_paths();
     if missing.has_errors() {
         return Err(refuse(&missing));
@@ -121,13 +151,18 @@ fn open(desk: &Desk, args: &WorkflowArgs) -> Result<Session, Exit> {
 
 /// Opens a store no workflow is named for: the given one, or that of the repository around the working directory.
 fn open_store(args: &StoreArgs) -> Result<Store, Exit> {
+    Store::open(&store_folder(args)?).map_err(|error| fail(&error.into()))
+}
+
+/// Returns where it lies.
+fn store_folder(args: &StoreArgs) -> Result<PathBuf, Exit> {
     let folder = args.store.clone().unwrap_or_else(nearest_store);
     if !folder.exists() {
         printer::say(&format!("error: there is no store at `{}`", folder.display()));
         printer::say("hint: `--store` names another; the first `sentinel run` makes one");
         return Err(Exit::Wrong);
     }
-    Store::open(&folder).map_err(|error| fail(&error.into()))
+    Ok(folder)
 }
 
 fn nearest_store() -> PathBuf {
@@ -179,7 +214,7 @@ fn hint(error: &RunError) -> Option<&'static str> {
         RunError::Quarantine(_) => Some(
             "mend or remove these records; what fails now and then, `sentinel run --retry-quarantined` tries again",
         ),
-        RunError::Miss { .. } => Some("`sentinel why` says what changed"),
+        RunError::Miss { .. } => Some("`sentinel why` says what changed; nothing is computed that was not asked for"),
         RunError::Interrupted | RunError::Aborted => Some("run the same command again to go on"),
         RunError::Store(_) | RunError::Unknown(_) => None,
     }

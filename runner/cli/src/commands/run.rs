@@ -1,20 +1,27 @@
 //! `run`: a workflow, computed as far as it is not in the store.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sentinel_core::report::{text, wording};
 use sentinel_core::reporter::Reporter;
-use sentinel_core::run::Stop;
-use sentinel_core::session::RunOptions;
+use sentinel_core::run::{RunError, Stop};
+use sentinel_core::session::{Finished, RunOptions, Session};
+use serde_json::json;
 
-use super::{Desk, Told, fail, open, shown};
-use crate::args::RunArgs;
+use super::{Desk, Told, ended, fail, open_part, shown};
+use crate::args::{RunArgs, Shown};
+use crate::ci::{self, Notes};
+use crate::events::{All, Lines};
 use crate::exit::Exit;
 use crate::printer;
 use crate::progress::Progress;
 
 pub(super) fn run(desk: &Desk, args: &RunArgs, verbose: bool) -> Told {
-    let session = open(desk, &args.workflow)?;
+    let session = open_part(desk, &args.workflow, args.selection.selection().as_ref(), args.ci)?;
+    if args.locked {
+        super::lock::check(&session)?;
+    }
     let options = RunOptions {
         limit: args.limit,
         fail_on_miss: args.fail_on_miss,
@@ -24,21 +31,70 @@ pub(super) fn run(desk: &Desk, args: &RunArgs, verbose: bool) -> Told {
     if verbose {
         printer::say(session.plan(&options).map_err(|error| fail(&error))?.to_string().trim_end());
     }
-    let progress = Arc::new(Progress::new());
-    let reporter: Arc<dyn Reporter> = progress.clone();
-    let finished = session.run(&options, &reporter, &Stop::default());
+    let (progress, notes) = (Arc::new(Progress::new(args.progress())), Arc::new(Notes::default()));
+    let lines = (args.progress() == Shown::Json).then(|| Arc::new(Lines::new()));
+    let mut listeners: Vec<Arc<dyn Reporter>> = vec![progress.clone(), notes.clone()];
+    listeners.extend(lines.clone().map(|lines| lines as Arc<dyn Reporter>));
+    let reporter: Arc<dyn Reporter> = Arc::new(All(listeners));
+    let result = session.run(&options, &reporter, &Stop::default());
     progress.close();
-    let finished = finished.map_err(|error| fail(&error))?;
-    let places = [
-        ("results", shown(&finished.folder)),
-        ("report", shown(&finished.folder.join("report.html"))),
-        ("store", shown(session.store().folder())),
-    ];
-    let past = || format!("the run of {} ago:\n", wording::past(finished.record.since()));
-    let head = match finished.nothing_to_do {
-        true => format!("{}\n\n{}", text::nothing_to_do(&finished.record), past()),
-        false => "\n".to_owned(),
-    };
-    printer::say(&format!("{head}{}", text::text(&finished.report, &places).trim_end()));
+    if let Some(lines) = lines {
+        lines.line(last_event(result.as_ref()));
+    }
+    let told = tell(&session, args, &result);
+    for_ci(&session, args, &notes, result.as_ref())?;
+    told
+}
+
+/// Tells how a run ended.
+fn tell(session: &Session, args: &RunArgs, result: &Result<Finished, RunError>) -> Told {
+    let finished = result.as_ref().map_err(fail)?;
+    if args.progress() != Shown::None {
+        let places = [
+            ("results", shown(&finished.folder)),
+            ("report", shown(&finished.folder.join("report.html"))),
+            ("store", shown(session.store().folder())),
+        ];
+        let past = || format!("the run of {} ago:\n", wording::past(finished.record.since()));
+        let head = match finished.nothing_to_do {
+            true => format!("{}\n\n{}", text::nothing_to_do(&finished.record), past()),
+            false => "\n".to_owned(),
+        };
+        printer::say(&format!("{head}{}", text::text(&finished.report, &places).trim_end()));
+    }
     Ok(if finished.record.quarantined() > 0 { Exit::Quarantined } else { Exit::Done })
+}
+
+/// Writes what continuous integration reads.
+fn for_ci(session: &Session, args: &RunArgs, notes: &Notes, result: Result<&Finished, &RunError>) -> Result<(), Exit> {
+    let workflow = session.workflow();
+    let wrote = |what: &str, path: &PathBuf, wrote: std::io::Result<()>| {
+        wrote.map_err(|error| {
+            printer::say(&format!("error: the {what} `{}` cannot be written: {error}", path.display()));
+            Exit::Failed
+        })
+    };
+    if let (true, Err(error)) = (args.ci, result) {
+        printer::data(&ci::annotation(error))?;
+    }
+    let of_github = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|_| args.ci).map(PathBuf::from);
+    for path in args.summary.iter().chain(&of_github) {
+        wrote("summary", path, ci::summary(result, workflow, path))?;
+    }
+    match &args.junit {
+        Some(path) => wrote("JUnit file", path, notes.junit(workflow, result, path)),
+        None => Ok(()),
+    }
+}
+
+fn last_event(result: Result<&Finished, &RunError>) -> serde_json::Value {
+    match result {
+        Ok(finished) => json!({
+            "event": "finished", "folder": finished.folder, "quarantined": finished.record.quarantined(),
+            "nothing_to_do": finished.nothing_to_do,
+        }),
+        Err(error) => {
+            json!({ "event": "failed", "error": error.to_string(), "exit_code": ended(error.ending()) as i32 })
+        }
+    }
 }

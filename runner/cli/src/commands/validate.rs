@@ -3,19 +3,13 @@
 use sentinel_core::diag::{Diagnostics, render};
 
 use super::{Desk, Told, load};
-use crate::args::{Format, WorkflowArgs};
+use crate::args::{FileArgs, Format};
 use crate::exit::Exit;
 use crate::printer;
 
-pub(super) fn run(desk: &Desk, args: &WorkflowArgs, format: Format) -> Told {
-    let (found, exit) = match load(desk, args) {
-        Ok(workflow) => {
-            let missing = workflow.missing_paths();
-            let exit = if missing.has_errors() { Exit::Wrong } else { Exit::Done };
-            let mut found = Diagnostics { list: workflow.warnings, omitted: 0 };
-            found.extend(missing);
-            (found.sorted(), exit)
-        }
+pub(super) fn run(desk: &Desk, args: &FileArgs, format: Format) -> Told {
+    let (found, exit) = match load(desk, args, true) {
+        Ok(workflow) => (Diagnostics { list: workflow.warnings, omitted: 0 }, Exit::Done),
         Err(found) => (found, Exit::Wrong),
     };
     match format {

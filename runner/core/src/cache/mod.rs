@@ -13,6 +13,7 @@ pub mod key;
 mod notes;
 mod place;
 pub(crate) mod process;
+pub mod prune;
 pub mod store;
 mod tables;
 pub mod verify;

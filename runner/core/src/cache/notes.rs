@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::files::Signature;
 use super::key::Fingerprint;
+use super::place;
 use super::store::{Kept, Store, StoreError, proof};
 use crate::digest::Digest;
 use crate::report::record::RunRecord;
@@ -26,6 +27,18 @@ impl Store {
             })?;
             found.collect()
         })
+    }
+
+    /// Returns the machine on which what is kept under a key was computed.
+    pub(crate) fn made_on(&self, key: &Digest) -> Kept<Option<String>> {
+        let of = |table| format!("SELECT name FROM {table} JOIN platforms ON platforms.id = platform WHERE key = ?1");
+        let select = format!("{} UNION {}", of("units"), of("wholes"));
+        self.read(|read| read.query_row(&select, [key.as_bytes()], |row| row.get(0)).optional())
+    }
+
+    /// Returns the name of this machine, as far as it can change bits.
+    pub(crate) fn this_platform() -> String {
+        place::platform()
     }
 
     /// Returns what was kept under a key of a stage's own making.
@@ -50,7 +63,7 @@ impl Store {
     /// Keeps a value under a key of a stage's own making; returns what is kept.
     pub(crate) fn keep_memo(&self, key: &Digest, value: Vec<u8>) -> Kept<Vec<u8>> {
         let first = self.write(|write| {
-            let insert = "INSERT OR IGNORE INTO memos (key, value, proof) VALUES (?1, ?2, ?3)";
+            let insert = "INSERT OR IGNORE INTO memos (key, value, proof, kept) VALUES (?1, ?2, ?3, unixepoch())";
             let proof = proof(key, false, &value);
             write.prepare_cached(insert)?.execute(params![key.as_bytes(), value, proof.as_bytes()])
         })?;

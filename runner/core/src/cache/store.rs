@@ -3,6 +3,7 @@
 //! against a digest, and what fails the check is removed: a miss with a warning, never a wrong hit.
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -25,6 +26,8 @@ pub const STORE_FOLDER: &str = ".sentinel";
 /// What lies in the store's folder, below that of the version.
 const INDEX: &str = "index.db";
 const BLOBS: &str = "blobs";
+/// Locked by everybody who has the store open to write: alone, or together with others.
+const OPEN: &str = "open.lock";
 
 /// Units whose rows are read in one look.
 const UNITS_A_LOOK: usize = 256;
@@ -49,6 +52,12 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// It was asked for alone.
+    #[error("the store `{path}` is in use by another process; try again when that has ended")]
+    InUse {
+        /// The store.
+        path: PathBuf,
     },
     /// Nothing can be kept there.
     #[error("the store `{path}` may only be read; `--store` names another")]
@@ -117,6 +126,8 @@ pub struct Store {
     pub(super) platform: i64,
     fingerprints: Mutex<BTreeMap<Digest, i64>>,
     warnings: Mutex<Vec<String>>,
+    /// Held while the store is open to write.
+    _open: Option<File>,
 }
 
 impl Store {
@@ -125,10 +136,23 @@ impl Store {
         if let Some(kind) = place::network(folder) {
             return Err(StoreError::Network { path: folder.to_owned(), kind });
         }
-        match Self::open_to_write(folder) {
+        match Self::open_to_write(folder, together) {
             Err(error) if error.is_forbidden() && folder.join(versioned(INDEX)).is_file() => Self::open_to_read(folder),
             opened => opened,
         }
+    }
+
+    /// Opens a store that is there for this process alone; an error, if another has it open.
+    pub(super) fn open_alone(folder: &Path) -> Kept<Self> {
+        if !folder.join(versioned(INDEX)).is_file() {
+            let source = io::Error::new(io::ErrorKind::NotFound, "there is no store");
+            return Err(StoreError::Io { path: folder.to_owned(), source });
+        }
+        Self::open_to_write(folder, |lock| match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::ResourceBusy.into()),
+            Err(TryLockError::Error(error)) => Err(error),
+            Ok(()) => Ok(()),
+        })
     }
 
     /// Opens a store that is there for reading.
@@ -137,16 +161,21 @@ impl Store {
         Ok(Self::with(folder, index, None))
     }
 
-    fn open_to_write(folder: &Path) -> Kept<Self> {
+    fn open_to_write(folder: &Path, take: fn(&File) -> io::Result<()>) -> Kept<Self> {
         let io = |source| StoreError::Io { path: folder.to_owned(), source };
         std::fs::create_dir_all(folder.join(versioned(BLOBS))).map_err(io)?;
         // Neither version control nor backups should follow a cache.
         std::fs::write(folder.join(".gitignore"), "*\n").map_err(io)?;
         let tag = "Signature: 8a477f597d28d172789f06886806bc55\n";
         std::fs::write(folder.join("CACHEDIR.TAG"), tag).map_err(io)?;
+        let open = File::create(folder.join(versioned(OPEN))).map_err(io)?;
+        take(&open).map_err(|source| match source.kind() {
+            io::ErrorKind::ResourceBusy => StoreError::InUse { path: folder.to_owned() },
+            _ => io(source),
+        })?;
         let work = ProcessFolder::make(&folder.join(versioned("tmp"))).map_err(io)?;
         let index = tables::open(&folder.join(versioned(INDEX))).map_err(|error| of_sqlite(folder, error))?;
-        let mut store = Self::with(folder, index, Some(work));
+        let mut store = Self { _open: Some(open), ..Self::with(folder, index, Some(work)) };
         store.platform = store.write(|write| {
             let name = place::platform();
             write.execute("INSERT OR IGNORE INTO platforms (name) VALUES (?1)", [&name])?;
@@ -164,6 +193,7 @@ impl Store {
             platform: 0,
             fingerprints: Mutex::default(),
             warnings: Mutex::default(),
+            _open: None,
         }
     }
 
@@ -213,6 +243,12 @@ impl Store {
         };
         let result: rusqlite::Result<T> = inner();
         result.map_err(|error| of_sqlite(&self.folder, error))
+    }
+
+    /// Gives the disk back what the index no longer needs.
+    pub(super) fn compact(&self) -> Kept<()> {
+        let compacted = self.index().execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+        compacted.map_err(|error| of_sqlite(&self.folder, error))
     }
 
     /// Notes that something was damaged, and has been removed.
@@ -282,8 +318,7 @@ impl Store {
         let payload = entry.encode();
         let is_fault = matches!(entry, Entry::Fault(_));
         let proof = proof(key, is_fault, &payload);
-        let insert =
-            "INSERT INTO units (key, fingerprint, platform, fault, payload, proof) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let insert = "INSERT INTO units (key, fingerprint, platform, fault, payload, proof, kept) VALUES (?1, ?2, ?3, ?4, ?5, ?6, unixepoch())";
         let values = params![key.as_bytes(), fingerprint, self.platform, is_fault, payload, proof.as_bytes()];
         write.prepare_cached(insert)?.execute(values)?;
         Ok(entry)
@@ -333,6 +368,18 @@ impl Store {
         })?;
         known.insert(fingerprint.digest, id);
         Ok(id)
+    }
+}
+
+/// Takes a store's lock together with others; waits for whoever has it alone, as pruning does.
+fn together(lock: &File) -> io::Result<()> {
+    match lock.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {
+            tracing::warn!("the store is being pruned; waiting for that");
+            lock.lock_shared()
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+        Ok(()) => Ok(()),
     }
 }
 

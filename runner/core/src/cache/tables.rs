@@ -8,7 +8,8 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 /// How long one process waits for another's write.
 const BUSY_WAIT: Duration = Duration::from_secs(60);
 
-/// Big texts stay in tables with row numbers, where they are appended; keys have an index of their own.
+/// Big texts stay in tables with row numbers, where they are appended; keys have an index of their own. `kept` is when, in seconds
+/// since 1970: for pruning only. A store of before has it added.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS platforms (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS fingerprints (
@@ -16,14 +17,15 @@ CREATE TABLE IF NOT EXISTS fingerprints (
 CREATE INDEX IF NOT EXISTS fingerprints_by_kind ON fingerprints (kind);
 CREATE TABLE IF NOT EXISTS units (
     id INTEGER PRIMARY KEY, key BLOB NOT NULL, fingerprint INTEGER NOT NULL, platform INTEGER NOT NULL,
-    fault INTEGER NOT NULL, payload BLOB NOT NULL, proof BLOB NOT NULL);
+    fault INTEGER NOT NULL, payload BLOB NOT NULL, proof BLOB NOT NULL, kept INTEGER NOT NULL DEFAULT 0);
 CREATE UNIQUE INDEX IF NOT EXISTS units_by_key ON units (key);
 CREATE TABLE IF NOT EXISTS wholes (
     key BLOB PRIMARY KEY, fingerprint INTEGER NOT NULL, platform INTEGER NOT NULL,
-    outputs BLOB NOT NULL, proof BLOB NOT NULL);
+    outputs BLOB NOT NULL, proof BLOB NOT NULL, kept INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS holds (owner BLOB NOT NULL, blob BLOB NOT NULL, PRIMARY KEY (owner, blob)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS holds_by_blob ON holds (blob);
-CREATE TABLE IF NOT EXISTS memos (key BLOB PRIMARY KEY, value BLOB NOT NULL, proof BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS memos (
+    key BLOB PRIMARY KEY, value BLOB NOT NULL, proof BLOB NOT NULL, kept INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, bytes INTEGER NOT NULL, modified BLOB NOT NULL, changed BLOB NOT NULL,
     inode INTEGER NOT NULL, device INTEGER NOT NULL, digest BLOB NOT NULL) WITHOUT ROWID;
@@ -67,6 +69,11 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     index.set_prepared_statement_cache_capacity(64);
     let making = index.transaction_with_behavior(TransactionBehavior::Immediate)?;
     making.execute_batch(TABLES)?;
+    for table in ["units", "wholes", "memos"] {
+        if !making.column_exists(None, table, "kept")? {
+            making.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN kept INTEGER NOT NULL DEFAULT 0"))?;
+        }
+    }
     making.commit()?;
     Ok(index)
 }

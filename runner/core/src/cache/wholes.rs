@@ -78,7 +78,7 @@ impl Store {
                 write.execute("DELETE FROM wholes WHERE key = ?1", [key.as_bytes()])?;
             }
             let insert =
-                "INSERT OR IGNORE INTO wholes (key, fingerprint, platform, outputs, proof) VALUES (?1, ?2, ?3, ?4, ?5)";
+                "INSERT OR IGNORE INTO wholes (key, fingerprint, platform, outputs, proof, kept) VALUES (?1, ?2, ?3, ?4, ?5, unixepoch())";
             let proof = proof(key, false, &encoded);
             write.execute(insert, params![key.as_bytes(), fingerprint, self.platform, encoded, proof.as_bytes()])
         })?;
@@ -122,6 +122,10 @@ impl Store {
             return Ok(0);
         }
         self.write(|write| {
+            // Another may have kept it since it was found missing.
+            if self.blobs.has(blob, None) {
+                return Ok(0);
+            }
             let owners = "(SELECT owner FROM holds WHERE blob = ?1)";
             let units = write.execute(&format!("DELETE FROM units WHERE key IN {owners}"), [blob.as_bytes()])?;
             let wholes = write.execute(&format!("DELETE FROM wholes WHERE key IN {owners}"), [blob.as_bytes()])?;

@@ -195,6 +195,11 @@ pub static CODES: &[Code] = &[
         "`loop.state` exists only in the body of a loop, `loop.final` only in its `collect`.",
     ),
     code("E0511", "nothing to compare", "`report.compare` takes two or more stages by name."),
+    code(
+        "E0512",
+        "cannot be tested",
+        "`tests:` try stages that open no model and take records: a loop's body is tested stage by stage.",
+    ),
     // Warnings.
     code("W0601", "never used", "The parameter, model or plugin is declared, but nothing names it."),
     code("W0602", "will not run", "A part of the report names a stage that is skipped."),

@@ -124,6 +124,11 @@ fn one_github(diagnostic: &Diagnostic) -> String {
     format!("::{command} file={file},line={line},col={column},title={}::{message}\n", diagnostic.code)
 }
 
+/// Renders a failure that has no place in a file as a GitHub workflow command.
+pub fn github_error(title: &str, message: &str) -> String {
+    format!("::error title={}::{}\n", property(title), data(message))
+}
+
 /// GitHub ends a message at a line break and reads `%`.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")

@@ -2,11 +2,12 @@
 //! pictures; what they show is the stages' business.
 //!
 //! [`record`] is what is written down of every run, [`model`] what its report is rendered from: [`html`] makes a page of it, [`text`]
-//! the lines a run ends with.
+//! the lines a run ends with, [`markdown`] the summary of a CI job.
 
 pub(crate) mod collect;
 mod compare;
 pub mod html;
+pub mod markdown;
 pub mod model;
 pub mod record;
 pub mod text;

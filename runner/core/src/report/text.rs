@@ -38,7 +38,7 @@ fn names_aside(run: &RunRecord) -> String {
 }
 
 /// Tells what ran in one line.
-fn headline(run: &RunRecord) -> String {
+pub(super) fn headline(run: &RunRecord) -> String {
     let stages: Vec<&StageRecord> = run.stages.iter().filter(|stage| stage.kind != "loop").collect();
     let computed: u64 = stages.iter().map(|stage| stage.counts.computed).sum();
     let hits: u64 = stages.iter().map(|stage| stage.counts.hits).sum();
@@ -56,7 +56,7 @@ fn comparison(compared: &Comparison<'_>) -> Vec<String> {
     aligned(std::iter::once(head).chain(rows).collect(), compared.stages.len() + 2)
 }
 
-fn compared_row(row: &ComparedRow<'_>) -> Vec<String> {
+pub(super) fn compared_row(row: &ComparedRow<'_>) -> Vec<String> {
     let arrow = match row.better() {
         Some(Better::Lower) => " ↓",
         Some(Better::Higher) => " ↑",

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::artifact::Form;
 
 /// Names told of many.
@@ -61,6 +63,12 @@ pub fn named<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
         String::new()
     };
     told.join(", ") + &more
+}
+
+/// Returns a value as JSON, cut after so many characters.
+pub fn value(value: &Value, most: usize) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= most { text } else { text.chars().take(most).chain("…".chars()).collect() }
 }
 
 /// Returns a duration at a precision that suits its length.

@@ -75,6 +75,9 @@ impl<'a> StageJob<'a> {
     }
 
     fn open_checkpoints(&self) -> Result<Checkpoints, StageError> {
+        if self.context.again.is_some() {
+            return Ok(Checkpoints { path: self.scratch_dir()?, _lock: None });
+        }
         let all = self.context.store.path("checkpoints");
         std::fs::create_dir_all(&all).map_err(|error| broken(&all, error))?;
         let path = all.join(self.key.to_string());
@@ -178,6 +181,10 @@ impl Job for StageJob<'_> {
         key: Digest,
         compute: &mut dyn FnMut() -> Result<Vec<u8>, StageError>,
     ) -> Result<Vec<u8>, StageError> {
+        // What is computed again must not be looked up.
+        if self.context.again.is_some() {
+            return compute();
+        }
         match self.context.store.memo(&key)? {
             Some(value) => Ok(value),
             None => self.context.store.keep_memo(&key, compute()?).map_err(StageError::from),

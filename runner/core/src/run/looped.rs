@@ -340,7 +340,9 @@ impl LoopWork<'_> {
         }
         tally.undecided = gathered.open.units();
         let mut told = Vec::new();
-        for (number, (body, listed)) in gathered.tallies.into_iter().zip(gathered.listed).enumerate() {
+        for (number, (mut body, listed)) in gathered.tallies.into_iter().zip(gathered.listed).enumerate() {
+            // A record is set aside once, whatever step it had come to.
+            body.records = records;
             tally.counts.hits += body.counts.hits;
             tally.counts.computed += body.counts.computed;
             let (prepared, member) = (&self.body[number], &self.inner.body[number]);

@@ -6,7 +6,9 @@
 //! [`units`], [`whole`], [`looped`] (the three ways of working) → [`attempt`] (one piece of work) → [`job`] (what a stage may ask
 //! for) → [`publish`] (results in their place).
 
+pub(crate) mod again;
 pub(crate) mod attempt;
+mod cases;
 pub(crate) mod context;
 pub(crate) mod error;
 pub(crate) mod flow;
@@ -16,9 +18,13 @@ pub(crate) mod node;
 pub(crate) mod prepare;
 pub(crate) mod publish;
 pub(crate) mod schedule;
+mod select;
 mod stop;
 pub(crate) mod units;
 mod whole;
 
+pub use again::{Compared, Repeated, Repeats};
+pub use cases::{Outcome, test};
 pub use error::{Ending, RunError, TooMany};
+pub use select::{Selection, narrow};
 pub use stop::Stop;

@@ -68,7 +68,8 @@ pub(crate) fn prepare(
     prepared
 }
 
-fn prepare_stage(
+/// Makes a stage ready: its fingerprint, the inputs it sees.
+pub(crate) fn prepare_stage(
     node: &Node,
     stage: &StageNode,
     id: String,

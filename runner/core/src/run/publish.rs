@@ -2,7 +2,7 @@
 //! written aside and renamed; what is there already and whole is left alone. Results are copies: whoever edits one edits nothing
 //! of the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -138,13 +138,20 @@ impl Publisher {
         Ok(listed)
     }
 
-    /// Writes the record and the report, and removes what an earlier run wrote and this one did not.
-    pub(crate) fn finish(&self, record: &RunRecord, report: &str) -> Result<(), RunError> {
+    /// Writes the record and the report, and removes what an earlier run wrote and this one did not, but for stages left alone.
+    pub(crate) fn finish(
+        &self,
+        record: &RunRecord,
+        report: &str,
+        left_alone: &BTreeSet<String>,
+    ) -> Result<(), RunError> {
         let earlier = read_record(&self.folder);
         self.text(REPORT, report)?;
         self.text(RECORD, &(serde_json::to_string_pretty(record).expect("a record is JSON") + "\n"))?;
         let now: BTreeMap<&String, &FileEntry> = files_of(record).collect();
-        for (file, entry) in earlier.iter().flat_map(files_of).filter(|(file, _)| !now.contains_key(file)) {
+        let is_old =
+            |file: &String| !now.contains_key(file) && !left_alone.contains(file.split('/').next().unwrap_or_default());
+        for (file, entry) in earlier.iter().flat_map(files_of).filter(|(file, _)| is_old(file)) {
             let path = self.folder.join(file);
             // What somebody changed is theirs.
             if is(&path, &entry.digest) {
@@ -205,7 +212,7 @@ fn files_of(record: &RunRecord) -> impl Iterator<Item = (&String, &FileEntry)> {
 }
 
 /// Syncs a finished file and gives it its name.
-fn settle(aside: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+pub(crate) fn settle(aside: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     readable(aside.path())?;
     aside.as_file().sync_all()?;
     aside.persist(path).map(|_| ()).map_err(|error| error.error)

@@ -71,11 +71,14 @@ impl Worker<'_> {
         let looks = looks.collect::<Result<Vec<_>, _>>()?;
         let keys: Vec<Digest> = looks.iter().map(|look| look.key).collect();
         let found = self.context.store.units(&keys)?;
-        let (mut answers, mut missed) = (Vec::with_capacity(asks.len()), Vec::new());
+        let (mut answers, mut missed, mut again) = (Vec::with_capacity(asks.len()), Vec::new(), Vec::new());
         for (index, (ask, found)) in asks.iter().zip(found).enumerate() {
             match found {
                 Some(entry) if !(self.context.retry_quarantined && matches!(entry, Entry::Fault(_))) => {
                     tally.counts.hits += 1;
+                    if self.context.again.as_ref().is_some_and(|again| again.keys.contains(&keys[index])) {
+                        again.push((index, entry.clone()));
+                    }
                     answers.push(self.settle(ask, keys[index], entry, tally)?);
                 }
                 _ => {
@@ -84,7 +87,10 @@ impl Worker<'_> {
                 }
             }
         }
-        match (self.context.on_miss, missed.first()) {
+        for batch in again.chunks(self.batch()) {
+            self.compute_again(asks, &looks, batch)?;
+        }
+        match (self.context.on_miss(&self.prepared.id), missed.first()) {
             (OnMiss::Tell, _) => {
                 let before = tally.trace.len() - asks.len();
                 tally.missed.extend(missed.iter().map(|index| before + index));
@@ -96,17 +102,28 @@ impl Worker<'_> {
             }
             _ => {
                 for batch in missed.chunks(self.batch()) {
-                    let mut whole = self.rows_in(batch.iter().map(|index| &asks[*index]), false)?;
-                    let misses = batch.iter().map(|index| {
-                        let (ask, look) = (&asks[*index], &looks[*index]);
-                        Miss { index: *index, key: look.key, unit: self.unit(ask, look, &mut whole) }
-                    });
-                    self.compute(asks, misses.collect(), &mut answers, tally)?;
+                    let misses = self.misses(asks, &looks, batch.iter().copied())?;
+                    self.compute(asks, misses, &mut answers, tally)?;
                 }
             }
         }
         tally.wall_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(answers)
+    }
+
+    /// Makes units of what is asked for.
+    fn misses(
+        &self,
+        asks: &[Ask],
+        looks: &[Look],
+        indices: impl Iterator<Item = usize> + Clone,
+    ) -> Result<Vec<Miss>, RunError> {
+        let mut whole = self.rows_in(indices.clone().map(|index| &asks[index]), false)?;
+        let miss = |index: usize| {
+            let (ask, look) = (&asks[index], &looks[index]);
+            Miss { index, key: look.key, unit: self.unit(ask, look, &mut whole) }
+        };
+        Ok(indices.map(miss).collect())
     }
 
     /// Units handed to the stage in one go.
@@ -171,6 +188,25 @@ impl Worker<'_> {
             inputs.insert(wire.slot.name, input);
         }
         Unit { id: ask.id.clone(), step: ask.step, inputs }
+    }
+
+    /// Computes units that are kept, and compares what comes out with what is kept.
+    fn compute_again(&self, asks: &[Ask], looks: &[Look], kept: &[(usize, Entry)]) -> Result<(), RunError> {
+        let (Work::Units(work), Some(again)) = (self.stage.work(), &self.context.again) else { return Ok(()) };
+        let units: Vec<Unit> =
+            self.misses(asks, looks, kept.iter().map(|(index, _)| *index))?.into_iter().map(|miss| miss.unit).collect();
+        let found = self.attempt(
+            looks[kept[0].0].key,
+            |job| work.run(&units, job).and_then(|results| self.checked(results, &units)),
+            |results, _| Ok(results),
+        )?;
+        let outputs: Vec<&str> = self.prepared.outputs.iter().map(|output| output.name).collect();
+        for ((index, kept), found) in kept.iter().zip(found) {
+            let (ask, key) = (&asks[*index], &looks[*index].key);
+            let difference = again.difference(kept, &found, &outputs);
+            again.compare(&self.context.store, (&self.prepared.id, &ask.id, ask.step), key, difference)?;
+        }
+        Ok(())
     }
 
     fn compute(

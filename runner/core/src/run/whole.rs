@@ -9,6 +9,7 @@ use super::attempt::Worker;
 use super::context::OnMiss;
 use super::error::RunError;
 use super::flow::{Flow, Open};
+use super::job::StageJob;
 use super::prepare::Wire;
 use super::units::{Tally, count_reasons, one_line_each};
 use crate::artifact::{FileSet, Form, Rows, rows_digest};
@@ -31,9 +32,10 @@ impl Worker<'_> {
         let found = self.context.store.whole(&key)?;
         self.context.pass_warnings();
         let found = found.filter(|whole| whole.aside.is_empty() || !self.context.retry_quarantined);
-        let Whole { outputs, aside } = match (found, self.context.on_miss) {
+        let Whole { outputs, aside } = match (found, self.context.on_miss(&self.prepared.id)) {
             (Some(whole), _) => {
                 tally.counts.hits = 1;
+                self.compare_whole(&key, &whole, inputs)?;
                 whole
             }
             (None, OnMiss::Tell) => {
@@ -124,6 +126,34 @@ impl Worker<'_> {
                 Ok(self.context.store.keep_whole(&self.prepared.fingerprint, &key, whole, &rows, &blobs, again)?)
             },
         )
+    }
+
+    /// Computes a result that is kept, if that is asked for, and compares the two.
+    fn compare_whole(&self, key: &Digest, kept: &Whole, flows: &[Flow]) -> Result<(), RunError> {
+        let Some(again) = self.context.again.as_ref().filter(|again| again.keys.contains(key)) else { return Ok(()) };
+        let Work::Whole(work) = self.stage.work() else { return Ok(()) };
+        let inputs = self.whole_inputs(flows)?;
+        let run = |job: &StageJob<'_>| work.run(&inputs, job).and_then(|outputs| self.checked_whole(outputs));
+        let (found, rows) = self.attempt(*key, run, |done, _| Ok(done))?;
+        let (mut difference, mut before) = (None, 0);
+        for (output, (was, is)) in self.prepared.outputs.iter().zip(kept.outputs.iter().zip(&found.outputs)) {
+            let both = |place: usize| match was {
+                Artifact::Rows(units) => {
+                    Ok([self.context.store.rows(&units[place].rows)?, rows[before + place].clone()])
+                }
+                Artifact::Files(_) => unreachable!("files have no rows"),
+            };
+            difference = again.of_output(output.name, was, is, both)?;
+            if difference.is_some() {
+                break;
+            }
+            before += if let Artifact::Rows(units) = is { units.len() } else { 0 };
+        }
+        let aside = |whole: &Whole| whole.aside.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+        if difference.is_none() && aside(kept) != aside(&found) {
+            difference = Some("other records are set aside".to_owned());
+        }
+        Ok(again.compare(&self.context.store, (&self.prepared.id, "", 0), key, difference)?)
     }
 
     /// Checks that what a stage returned is what it promised, and says where its rows will be kept.

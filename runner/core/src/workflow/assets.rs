@@ -172,7 +172,12 @@ impl AssetTable {
             None => Err(Some(WrongName {
                 code: "E0403",
                 message: format!("nothing in `{section}` is called `{}`", super::yaml::shortened(name)),
-                help: offer().or_else(|| Some(format!("add a `{kind}` to `{section}`"))),
+                help: offer().or_else(|| {
+                    Some(match kind.strip_prefix("plugin/") {
+                        Some(world) => format!("add a plugin of world `{world}` to `{section}`"),
+                        None => format!("add a `{kind}` to `{section}`"),
+                    })
+                }),
                 defined: None,
             })),
             Some(Entry { kind: Some(other), at, .. }) if other != kind => Err(Some(WrongName {

@@ -297,7 +297,7 @@ mod tests {
         check("params.mode == 3", "E0303 `params.mode == 3` text cannot be compared with an integer");
         check("1 < 2 < 3", "E0301 `<` comparisons cannot be chained; join them with `and`");
         check("(1 < 2", "E0301 `(` this parenthesis is not closed");
-        check("1 +", "E0301 `+` `+` is not a number");
+        check("1 +", "E0301 `+` `+` is not part of an expression");
         check("params.scenes params.beta", "E0301 `params.beta` `params.beta` is not expected here");
         check("scenes", "E0301 `scenes` `scenes` means nothing here");
         check("env.HOME", "E0301 `env.HOME` `env.HOME` cannot be read; only `params.NAME` can");

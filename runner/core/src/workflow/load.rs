@@ -1,5 +1,6 @@
 //! The whole way from a file to a [`Workflow`], as a list of steps. All mistakes of the file come back together.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,10 +8,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::assets::{self, AssetTable};
+use super::cases::CaseReader;
 use super::check::Checker;
 use super::common::{self, COMMON_KEYS};
 use super::fields::{Fields, Keys, word};
-use super::nodes::StageReader;
+use super::nodes::{Draft, StageReader};
 use super::params::{self, Given, Params};
 use super::paths::{Roots, tidy};
 use super::registry::Registry;
@@ -21,9 +23,9 @@ use crate::graph;
 
 /// The keys of a workflow.
 pub const WORKFLOW_KEYS: &[&str] =
-    &["version", "name", "seed", "params", "models", "plugins", "defaults", "stages", "report"];
+    &["version", "name", "seed", "params", "models", "plugins", "defaults", "stages", "tests", "report"];
 /// Keys of the language that this version refuses.
-pub const NOT_YET_KEYS: &[&str] = &["matrix", "tests", "secrets", "include", "extends"];
+pub const NOT_YET_KEYS: &[&str] = &["matrix", "secrets", "include", "extends"];
 /// The version of the language.
 pub const LANGUAGE_VERSION: u64 = 1;
 
@@ -32,6 +34,8 @@ pub const LANGUAGE_VERSION: u64 = 1;
 pub struct Settings {
     /// `--set` and `--params`.
     pub given: Given,
+    /// Whether files and folders that are not there are mistakes, too. A workflow can thus be checked where its data are not.
+    pub needs_files: bool,
     /// `--root`: further folders that may be read; relative to the working directory.
     pub roots: Vec<PathBuf>,
 }
@@ -57,6 +61,9 @@ pub fn load_text(
     let (workflow, elsewhere) = resolve(&mut sink, folder, registry, settings);
     let mut found = sink.found;
     found.extend(elsewhere);
+    if let Some(workflow) = workflow.as_ref().filter(|_| settings.needs_files) {
+        found.extend(workflow.missing_paths());
+    }
     let found = found.sorted();
     match workflow {
         Some(workflow) if !found.has_errors() => Ok(Workflow { warnings: found.list, ..workflow }),
@@ -124,8 +131,12 @@ fn resolve(
         sink.push(sink.error("E0202", stages.at, "a workflow needs at least one stage"));
     }
     let ids: Vec<String> = drafts.iter().map(|draft| draft.id.value.clone()).collect();
+    let all: Vec<String> = drafts.iter().flat_map(Draft::ids).collect();
     let checked = graph::check(drafts, registry, sink);
     compare(&report, &ids, &checked.skipped, sink);
+    let checker = Checker { sink, assets: &assets, roots: &roots, folder };
+    let mut reader = CaseReader { registry, checker, nodes: &checked.nodes, ids: &all };
+    let cases = fields.get("tests").map(|tree| reader.read(tree)).unwrap_or_default();
     if !sink.found.has_errors() && !elsewhere.has_errors() {
         unused(&params, &assets, sink);
     }
@@ -138,7 +149,10 @@ fn resolve(
         nodes: checked.nodes,
         report: ReportSpec { compare: kept(report, &checked.skipped) },
         skipped: checked.skipped,
+        cases,
         roots,
+        kept_only: BTreeSet::new(),
+        left_alone: BTreeSet::new(),
         warnings: Vec::new(),
     };
     (Some(workflow), elsewhere)

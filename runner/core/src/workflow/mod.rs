@@ -6,6 +6,7 @@
 //! [`check`] (a block against its JSON Schema) → [`paths`] (what may be read) → [`load`] (the whole way).
 
 pub(crate) mod assets;
+pub(crate) mod cases;
 pub(crate) mod check;
 pub(crate) mod common;
 pub mod expr;
@@ -18,13 +19,14 @@ pub mod registry;
 pub mod scalar;
 pub mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
+pub use cases::{Case, Expected, Record};
 pub(crate) use check::identity::default_at;
 pub use load::{Settings, declared_params, load, load_text, name_of};
 pub use registry::{AssetKind, Manifest, PluginManifests, Registry};
@@ -50,8 +52,14 @@ pub struct Workflow {
     pub nodes: Vec<Node>,
     /// Nodes that do not run, because of an `if:`.
     pub skipped: Vec<Skipped>,
+    /// Nodes whose results must be in the store already, where only a part of the workflow runs.
+    pub kept_only: BTreeSet<String>,
+    /// Nodes that are left alone, where only a part of the workflow runs.
+    pub left_alone: BTreeSet<String>,
     /// `report:`.
     pub report: ReportSpec,
+    /// `tests:`.
+    pub cases: Vec<Case>,
     /// What may be read.
     pub roots: paths::Roots,
     /// Remarks that do not stop anything.
@@ -257,6 +265,14 @@ impl Workflow {
         self.nodes.iter().find(|node| node.id == id)
     }
 
+    /// Returns the ids of all stages in topological order, those of loop bodies as `loop/stage`; loops themselves are left out.
+    pub fn stage_ids(&self) -> impl Iterator<Item = String> {
+        self.nodes.iter().flat_map(|node| match &node.work {
+            NodeWork::Stage(_) => vec![node.id.clone()],
+            NodeWork::Loop(inner) => inner.body.iter().map(|member| format!("{}/{}", node.id, member.id)).collect(),
+        })
+    }
+
     /// Returns the stage with this id; `loop/stage` in a loop's body.
     pub fn stage(&self, id: &str) -> Option<&StageNode> {
         let Some((around, inner)) = id.split_once('/') else { return self.node(id)?.stage() };
@@ -264,7 +280,6 @@ impl Workflow {
     }
 
     /// Returns an error for every path the workflow names that is not there, or is a file where a folder is needed or the reverse.
-    /// Loading does not look, so that a workflow can be checked where its data are not.
     pub fn missing_paths(&self) -> Diagnostics {
         let mut found = Diagnostics::default();
         for (path, what, span) in self.paths() {
@@ -312,6 +327,15 @@ impl Node {
             NodeWork::Stage(stage) => Some(stage),
             NodeWork::Loop(_) => None,
         }
+    }
+
+    /// Returns the names of the assets its settings name; of a loop none, for its body's stages name them.
+    pub fn asset_names(&self) -> impl Iterator<Item = &str> {
+        let stage = self.stage().into_iter();
+        stage.flat_map(|stage| {
+            let marks = stage.marks.iter().filter(|mark| mark.what == MarkKind::Asset);
+            marks.filter_map(|mark| stage.identity.pointer(&mark.pointer)?.as_str())
+        })
     }
 
     /// Returns the node, followed by its body if it is a loop.

@@ -42,6 +42,18 @@ pub(crate) struct Draft {
     pub(crate) work: DraftWork,
 }
 
+impl Draft {
+    /// Returns its id, and as `loop/stage` those of its body.
+    pub(super) fn ids(&self) -> Vec<String> {
+        let own = self.id.value.clone();
+        let body = match &self.work {
+            DraftWork::Loop(inner) => inner.body.iter().map(|member| format!("{own}/{}", member.id.value)).collect(),
+            DraftWork::Stage(_) => Vec::new(),
+        };
+        std::iter::once(own).chain(body).collect()
+    }
+}
+
 /// What a draft does.
 pub(crate) enum DraftWork {
     /// `None`: of which kind it is, is unknown; reported.
@@ -112,7 +124,7 @@ impl StageReader<'_, '_> {
         let (common, needs, work) = (self.defaults.clone(), Vec::new(), DraftWork::Stage(None));
         let mut draft = Draft { id: id.clone(), runs: true, common, needs, work };
         let owner = format!("stage `{}`", id.value);
-        let keys = Keys { known: STAGE_KEYS, not_yet: &["matrix", "tests", "secret"] };
+        let keys = Keys { known: STAGE_KEYS, not_yet: &["matrix", "secret"] };
         let Some(fields) = Fields::of(tree, &owner, &keys, self.checker.sink) else { return draft };
         draft.runs = self.condition(&fields);
         draft.common = common::read(&fields, &self.defaults, &mut self.checker);

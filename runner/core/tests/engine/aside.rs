@@ -9,8 +9,9 @@ use sentinel_core::session::RunOptions;
 use crate::kinds::Mood;
 use crate::plain::{PLAIN, afraid, expected, plain};
 use crate::project::{Project, counts, work};
-use crate::results::assert_same;
-use crate::texts::{Text, lines};
+use crate::results::{assert_same, project as growing};
+use crate::simulation::growth;
+use crate::texts::{Text, lines, texts};
 
 const AGAIN: RunOptions = RunOptions { limit: None, fail_on_miss: false, retry_quarantined: true, jobs: None };
 
@@ -133,6 +134,20 @@ fn with_on_error_fail_the_first_is_the_last() {
 }
 
 #[test]
+fn in_a_loop_records_are_counted_not_steps() {
+    let (project, _) = growing();
+    let mut texts = texts(70);
+    texts.iter_mut().for_each(|text| text.fear = None);
+    // Four of seventy are more than one in twenty, however many steps the others go through.
+    for text in &mut texts[20..24] {
+        text.fear = Some(1);
+    }
+    project.write("texts.jsonl", &lines(&texts));
+    let error = project.failure(&growth(3, 7, 2)).to_string();
+    assert!(error.starts_with("stage `growth/words`: 4 of 70 records were set aside"), "{error}");
+}
+
+#[test]
 fn a_record_whose_file_is_missing_waits_for_it() {
     let shelf = PLAIN.replace("file: texts.jsonl", "file: texts.jsonl, shelf: shelf");
     let attach = |(number, text): (usize, Text)| Text { attached: Some(format!("{number}.bin")), ..text };
@@ -151,7 +166,7 @@ fn a_record_whose_file_is_missing_waits_for_it() {
 
     project.write("shelf/7.bin", "x");
     let why = project.session(&shelf).why("lines", None).unwrap();
-    assert_eq!(why, ["`7.bin` of `listed` can be read; it was: no such file"]);
+    assert_eq!(why, ["`7.bin` can be read; it was: no such file"]);
     assert_eq!(project.finished(&shelf).record.quarantined(), 0);
     assert_eq!(
         project.lab.taken(),

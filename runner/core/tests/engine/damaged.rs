@@ -109,7 +109,7 @@ stages:
         index.execute(damage, []).unwrap();
         project.told("");
         look(version, 5);
-        assert_eq!(project.told("Warning(\"a memo in the store").len(), 5, "{damage}");
+        assert_eq!(project.told("Warning { text: \"a memo in the store").len(), 5, "{damage}");
     }
     index.execute("DELETE FROM memos", []).unwrap();
     look(5, 5);

@@ -67,6 +67,8 @@ pub(crate) enum Mood {
     Escape,
     /// It gives files where rows were promised, or the reverse.
     Swapped,
+    /// It gives other content than it should.
+    Fickle,
 }
 
 /// What a project's stages have been asked for, and what they will do wrong. Packing counts its pages under `page`, those found
@@ -400,6 +402,9 @@ impl UnitStage for Made {
             }
             (Mood::Many, Some(Ok(outputs))) => outputs.push(Rows::new()),
             (Mood::LineBreak, Some(Ok(outputs))) => outputs[0].push("{\"word\":\n\"torn\"}".into()),
+            (Mood::Fickle, Some(Ok(outputs))) => {
+                outputs[0][0] = outputs[0][0].replace("{\"word\":\"", "{\"word\":\"un").into();
+            }
             _ => {}
         }
         Ok(answers)
@@ -496,6 +501,13 @@ impl WholeStage for Made {
             }
             (Mood::LineBreak, Some(WholeOutput::Rows(units) | WholeOutput::Sifted(units, _))) => {
                 units[0].1.push("{\n}".into());
+            }
+            (Mood::Fickle, Some(WholeOutput::Rows(units) | WholeOutput::Sifted(units, _))) => {
+                units[0].1[0] = units[0].1[0].replacen(':', ":1", 1).replace(":1\"", ":\"un").into();
+            }
+            (Mood::Fickle, Some(WholeOutput::Files(files))) => {
+                let (digest, bytes) = (job.put_blob(b"other")?, 5);
+                files.files.insert("count.txt".into(), FileEntry { digest, bytes });
             }
             (Mood::Unkept, Some(WholeOutput::Files(files))) => {
                 files.files.insert("unkept".into(), FileEntry { digest: Digest::of(b"never kept"), bytes: 10 });

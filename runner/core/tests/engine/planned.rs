@@ -202,4 +202,15 @@ totals  decided after few: cached where that gives the same records
 bundle  cached (1 unit)
 ";
     assert_eq!(plan.to_string(), told);
+    // The first step waits for what the loop runs over, a later one for the step before.
+    let (project, _) = crate::results::project();
+    let flow = crate::simulation::growth(1, 1, 1);
+    let after = |flow: &str, stage: &str| {
+        let plan = project.session(flow).plan(&RunOptions::default()).unwrap();
+        plan.stages.into_iter().find(|planned| planned.id == stage).unwrap().after
+    };
+    assert_eq!(after(&flow, "growth/words"), ["lines"]);
+    project.run(&flow);
+    project.lab.version("grow", 2, None);
+    assert_eq!(after(&flow, "growth/words"), ["growth/more"]);
 }

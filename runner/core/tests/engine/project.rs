@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use sentinel_core::diag::{Source, render};
 use sentinel_core::report::record::{Counts, RunRecord};
 use sentinel_core::reporter::{Event, Reporter};
-use sentinel_core::run::{RunError, Stop};
+use sentinel_core::run::{RunError, Selection, Stop, narrow};
 use sentinel_core::session::{Finished, RunOptions, Session};
-use sentinel_core::workflow::{Settings, load_text};
+use sentinel_core::workflow::{Settings, Workflow, load_text};
 
 use crate::kinds::{Lab, registry};
 use crate::texts::{Text, lines};
@@ -88,10 +88,24 @@ impl Project {
     }
 
     pub(crate) fn open_in(&self, flow: &str, store: &Path) -> Result<Session, RunError> {
+        Session::open(self.load(flow), &registry(&self.lab), store, &self.path("runs"))
+    }
+
+    pub(crate) fn load(&self, flow: &str) -> Workflow {
         let registry = registry(&self.lab);
         let loaded = load_text(Source::new("flow.yaml", flow), &self.root, &registry, &Settings::default());
-        let workflow = loaded.unwrap_or_else(|found| panic!("{}", render::human(&found, false)));
-        Session::open(workflow, &registry, store, &self.path("runs"))
+        loaded.unwrap_or_else(|found| panic!("{}", render::human(&found, false)))
+    }
+
+    /// Opens a part of a workflow.
+    pub(crate) fn part(&self, flow: &str, selection: &Selection) -> Result<Session, RunError> {
+        let workflow = narrow(self.load(flow), selection)?;
+        Session::open(workflow, &registry(&self.lab), &self.path("store"), &self.path("runs"))
+    }
+
+    pub(crate) fn try_part(&self, flow: &str, selection: &Selection) -> Result<Finished, RunError> {
+        let heard: Arc<dyn Reporter> = self.heard.clone();
+        self.part(flow, selection)?.run(&RunOptions::default(), &heard, &Stop::default())
     }
 
     pub(crate) fn session(&self, flow: &str) -> Session {

@@ -72,7 +72,7 @@ pub(crate) fn parse(text: &str) -> (String, Vec<Case>) {
 
 /// Loads a case; the workflow is `flow.yaml` in the project's `flows`, the working directory is the project's root.
 pub(crate) fn load_case(case: &Case, project: &Project) -> Result<Workflow, Diagnostics> {
-    let mut settings = Settings { given: Given { folder: project.root(), ..Given::default() }, roots: Vec::new() };
+    let mut settings = Settings { given: Given { folder: project.root(), ..Given::default() }, ..Settings::default() };
     let mut given = String::new();
     for option in &case.options {
         match option.split_once(' ').unwrap_or((option, "")) {

@@ -67,7 +67,7 @@ error[E0202]: stage kind `split` needs `engine`
 
 #[test]
 fn a_file_that_cannot_be_read_has_no_line_to_underline() {
-    let settings = Settings { given: Given { folder: "/".into(), ..Given::default() }, roots: Vec::new() };
+    let settings = Settings { given: Given { folder: "/".into(), ..Given::default() }, ..Settings::default() };
     let found = load(Path::new("no/such.yaml"), &registry(), &settings).err().unwrap();
     let expected = "\
 error[E0110]: cannot read `no/such.yaml`: No such file or directory (os error 2)
@@ -145,16 +145,17 @@ stages:
   a: {kind: source, with: {count: 3, file: ../data/words.txt}}
   b: {kind: source, with: {count: 3, file: ../data/none.txt}}
   c: {kind: source, with: {count: 3, file: ../data}}
+  d: {kind: source, with: {cuont: 3, count: 3, file: ../data/none.txt}}
 ";
-    let workflow =
-        load_text(Source::new("flow.yaml", text), &project.flows(), &registry(), &Settings::default()).ok().unwrap();
-    let missing = workflow.missing_paths();
-    let found: Vec<_> = missing
+    let settings = Settings { needs_files: true, ..Settings::default() };
+    let found = load_text(Source::new("flow.yaml", text), &project.flows(), &registry(), &settings).err().unwrap();
+    let found: Vec<_> = found
         .list
         .iter()
         .map(|diagnostic| (diagnostic.code, diagnostic.source.line_column(diagnostic.primary.span.start)))
         .collect();
-    assert_eq!(found, [("E0408", (2, 77)), ("E0408", (5, 44)), ("E0408", (6, 44))]);
+    let missing = [("E0408", (2, 77)), ("E0408", (5, 44)), ("E0408", (6, 44))];
+    assert_eq!(found, missing.into_iter().chain([("E0201", (7, 28))]).collect::<Vec<_>>());
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn complaints_say_what_is_wrong() {
     let of = |manifest: &str| complaint(&filter(manifest, FILTER, EMPTY));
     let table: [(String, &str); 13] = [
         (complaint(b""), "`FILE` is no plugin: "),
-        (complaint(b"#!/bin/sh\n"), "`FILE` is no plugin: magic header not detected"),
+        (complaint(b"#!/bin/sh\n"), "`FILE` is no plugin: it is no WebAssembly"),
         (complaint(&component("(module)")), "it is a core module, and a component is needed"),
         (complaint(&component("(component)")), "it has no section `sentinel:manifest` with a manifest"),
         (

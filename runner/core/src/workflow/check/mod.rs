@@ -6,6 +6,7 @@
 //! others are left to the receiver. Unlike JSON Schema, an object with `properties` takes no further keys unless it says so.
 
 pub(crate) mod identity;
+pub(crate) mod neutral;
 mod scalars;
 mod schema;
 mod union;

@@ -86,6 +86,14 @@ fn number_token(rest: &str) -> Result<(Word, usize), ExprError> {
     let text = &rest[..length];
     let int =
         scalar::int(text).ok().and_then(|int| i64::try_from(int).ok()).filter(|_| !text.contains(['e', 'E', '.']));
+    if text.chars().all(|letter| "+-".contains(letter)) {
+        let help =
+            "an expression compares parameters and joins comparisons with `and`, `or`, `not`; it does not calculate";
+        return Err(ExprError {
+            help: Some(help.to_owned()),
+            ..malformed(0..length, format!("`{text}` is not part of an expression"))
+        });
+    }
     let value = match (int, scalar::number(text)) {
         (Some(int), _) => ParamValue::Int(int),
         (None, Ok(number)) => ParamValue::Number(number),

@@ -1,22 +1,86 @@
-//! One stage kind, told to people: what it needs, what it gives, what may stand in its `with:` block.
+//! The language told to people, out of the schemas it is checked with: one stage kind for a terminal, all of it as a page.
 
-use sentinel_core::artifact::Form;
-use sentinel_core::schema;
-use sentinel_core::stage::{Shape, Slot, SlotKind, StageKind, mark};
 use serde_json::{Map, Value, json};
 
+use crate::artifact::Form;
+use crate::schema;
+use crate::stage::{Shape, Slot, SlotKind, StageKind, mark};
+use crate::workflow::Registry;
+
+const INTRODUCTION: &str = "\
+# The language
+
+Every key of a workflow and every stage kind, out of the schemas they are checked with; `sentinel list KIND` prints one of them.
+[`workflows/README.md`](../workflows/README.md) explains how they go together.
+";
+
+/// Writes the page of the whole language.
+pub fn language(registry: &Registry<'_>) -> String {
+    let workflow = schema::workflow(registry);
+    let definition = |name: &str| &workflow["$defs"][name];
+    let mut text = INTRODUCTION.to_owned();
+    text += &page("The file", &options(&workflow, &workflow));
+    text += &page("A stage", &options(definition("native"), &workflow));
+    text += &page("A loop", &options(definition("loop"), &workflow));
+    text += &page("A parameter", &options(definition("param"), &workflow));
+    text += &page("A test", &options(&workflow["properties"]["tests"]["items"], &workflow));
+    for kind in registry.assets {
+        let block = (kind.schema)().to_value();
+        let title = format!("`models:` of kind `{}`", kind.name);
+        text += &format!("\n## {title}\n{}\n", sentence(kind.summary));
+        text += &blocks(&block).map(|(title, lines)| table(title.as_deref(), &lines)).collect::<String>();
+    }
+    for kind in &registry.stages {
+        let shapes = kind.shapes(&json!({}));
+        let block = kind.schema().to_value();
+        text += &format!("\n## Stage `{}`\n{}\n", kind.name(), sentence(kind.summary()));
+        text += &table(Some("needs"), &slots(&shapes, |shape| &shape.inputs));
+        text += &table(Some("gives"), &slots(&shapes, |shape| &shape.outputs));
+        let named = |title: Option<String>| title.map_or_else(|| "with".to_owned(), |title| format!("with: {title}"));
+        text += &blocks(&block).map(|(title, lines)| table(Some(&named(title)), &lines)).collect::<String>();
+    }
+    text
+}
+
+fn page(title: &str, lines: &[(String, String)]) -> String {
+    format!("\n## {title}\n{}", table(None, lines))
+}
+
+fn table(title: Option<&str>, lines: &[(String, String)]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let row = |(name, told): &(String, String)| format!("| `{name}` | {} |\n", told.replace('|', "\\|"));
+    format!("\n| {} | |\n|---|---|\n{}", title.unwrap_or("key"), lines.iter().map(row).collect::<String>())
+}
+
+fn sentence(summary: &str) -> String {
+    let mut letters = summary.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}
+
 /// Tells everything a workflow's author has to know of a kind.
-pub(super) fn told(kind: &dyn StageKind) -> String {
+pub fn stage(kind: &dyn StageKind) -> String {
     let shapes = kind.shapes(&json!({}));
     let mut text = format!("{}: {}\n", kind.name(), kind.summary());
     text += &section("needs", &slots(&shapes, |shape| &shape.inputs));
     text += &section("gives", &slots(&shapes, |shape| &shape.outputs));
     let block = kind.schema().to_value();
-    text += &section("with", &options(&block, &block));
-    for variant in block.get("oneOf").and_then(Value::as_array).into_iter().flatten() {
-        text += &section(&format!("with: {}", description(variant)), &options(variant, &block));
+    for (title, lines) in blocks(&block) {
+        text += &section(&title.map_or_else(|| "with".to_owned(), |title| format!("with: {title}")), &lines);
     }
     text
+}
+
+/// Returns the fields of a block, and those of each of its variants under what the variant is.
+fn blocks(block: &Value) -> impl Iterator<Item = (Option<String>, Vec<(String, String)>)> {
+    let variants = ["oneOf", "anyOf"].into_iter().filter_map(|name| block.get(name)?.as_array()).flatten();
+    let variants = variants.map(|variant| match variant.get("$ref").and_then(Value::as_str) {
+        Some(place) => block.pointer(place.trim_start_matches('#')).unwrap_or(variant),
+        None => variant,
+    });
+    let variants = variants.map(|variant| (Some(description(variant)), options(variant, block)));
+    std::iter::once((None, options(block, block))).chain(variants)
 }
 
 fn section(title: &str, lines: &[(String, String)]) -> String {
@@ -72,6 +136,10 @@ fn description(schema: &Value) -> String {
 /// Returns what a value may be: words as they are, everything else by its type.
 fn takes(schema: &Value, root: &Value) -> Vec<String> {
     let text = |name: &str| schema.get(name).and_then(Value::as_str);
+    // Any small value may be an expression.
+    if text("$ref").is_some_and(|place| place.ends_with("/expression")) {
+        return Vec::new();
+    }
     if let Some(place) = text("$ref").and_then(|place| root.pointer(place.strip_prefix('#')?)) {
         return takes(place, root);
     }
