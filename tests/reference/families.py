@@ -1,15 +1,16 @@
 """Records what transformers makes of pictures and says of them, for `runner/models/tests/families.rs`: a small random model of
 every family whose pictures have no fixed size.
 
-usage: python tests/reference/families.py [name ...]   (torch 2.15, transformers 5.23, pillow; reads tests/fixtures/pictures,
-                                                        writes tests/fixtures/families)
+usage: python tests/reference/families.py [name ...]   (torch 2.15, transformers 5.23, peft 0.21, pillow; reads
+                                                        tests/fixtures/pictures, writes tests/fixtures/families)
 
 Checkpoints are what `save_pretrained` writes, in f16, read back as f32 by both sides. Every branch of the published
 configurations is on: grouped keys and values, biases, tied (Qwen2-VL) and untied embeddings, windows of several sizes, layers
 without windows, pictures with and without padding. Weights are perturbed so that no norm is the identity, no bias is zero and
 greedy text does not repeat itself. Words are made up so that every id has one and some end a sentence. Everything goes the usual
 way: the processor renders, prepares the picture and tokenises; `generate` says what follows. Recorded are each picture's
-normalised values, its features, prompt and greedy ids with their logits, and greedy texts after several contexts.
+normalised values, its features, prompt and greedy ids with their logits, greedy texts after several contexts; and for
+`runner/train/tests/families.rs` an adapter, the log-probabilities it gives the greedy texts, and the gradients of their mean.
 """
 
 import json
@@ -18,11 +19,18 @@ import sys
 from pathlib import Path
 
 import torch
+from peft import LoraConfig, get_peft_model
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoTokenizer,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
+    LlavaNextImageProcessorPil,
+    LlavaNextProcessor,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2VLConfig,
@@ -37,6 +45,7 @@ OUT = ROOT / "families"
 PICTURES = ["alpha", "even", "gray", "gray-alpha", "long", "narrow", "odd", "palette", "small"]
 # Of these the model is asked; the others are only prepared.
 ASKED = ["odd", "long", "narrow"]
+TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 VOCABULARY, NEW_TOKENS = 160, 32
 QUESTION = "bab babe babi?"
 CONTEXTS = [[], ["babo gage."], ["babo gage.", "bibi babu 17."]]
@@ -121,7 +130,54 @@ class Qwen:
         return model.get_image_features(prepared["pixel_values"], prepared["image_grid_thw"]).pooler_output[0]
 
 
-FAMILIES = {"qwen2-vl": Qwen("qwen2_vl"), "qwen2.5-vl": Qwen("qwen2_5_vl")}
+class LlavaNext:
+    """LLaVA-1.6 over Vicuna: pictures in tiles."""
+
+    SPECIALS = ["<image>"]
+    END = "</s>"
+    TEMPLATE = (
+        "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
+        "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
+        "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] + ' ' }}{% endfor %}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+    )
+    PINPOINTS = [[8, 16], [16, 8], [16, 16], [24, 8], [8, 24]]
+
+    def model(self):
+        vision = CLIPVisionConfig(
+            hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, image_size=8, patch_size=2,
+            projection_dim=16,
+        )
+        text = LlamaConfig(**TEXT, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+        config = LlavaNextConfig(
+            vision_config=vision, text_config=text, image_token_index=VOCABULARY - 1, image_grid_pinpoints=self.PINPOINTS,
+        )
+        return LlavaNextForConditionalGeneration(config)
+
+    def write_processor(self, directory):
+        self.images = LlavaNextImageProcessorPil(
+            size={"shortest_edge": 8}, crop_size={"height": 8, "width": 8}, image_grid_pinpoints=self.PINPOINTS,
+        )
+        self.images.save_pretrained(directory)
+        self.tokenizer = write_tokenizer(directory, self.SPECIALS, self.END, self.TEMPLATE)
+        self.processor = LlavaNextProcessor(
+            self.images, self.tokenizer, patch_size=2, vision_feature_select_strategy="default", image_token="<image>",
+            num_additional_image_tokens=1,
+        )
+
+    def prepare(self, image):
+        inputs = self.images(image, return_tensors="pt")
+        tokens = self.processor.replace_image_token(inputs, 0).count("<image>")
+        return inputs["pixel_values"][0], dict(inputs), {"tokens": tokens, "grid": None}
+
+    def inputs(self, ids, prepared):
+        return prepared | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+    def features(self, model, prepared):
+        return model.get_image_features(prepared["pixel_values"], prepared["image_sizes"]).pooler_output[0]
+
+
+FAMILIES = {"llava-next": LlavaNext(), "qwen2-vl": Qwen("qwen2_vl"), "qwen2.5-vl": Qwen("qwen2_5_vl")}
 
 
 def silent(family):
@@ -191,13 +247,41 @@ def record(name, seed):
     return texts
 
 
-SEEDS = {"qwen2-vl": 3, "qwen2.5-vl": 3}
+def record_adapter(name, seed):
+    """An adapter PEFT saves, and with it the log-probabilities of the greedy texts and the gradients of their mean."""
+    family, directory = FAMILIES[name], OUT / name
+    kind = {"llava-next": LlavaNextForConditionalGeneration, "qwen2-vl": Qwen2VLForConditionalGeneration}
+    kind = kind.get(name, Qwen2_5_VLForConditionalGeneration)
+    torch.manual_seed(seed + 1)
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, task_type="CAUSAL_LM")
+    model = get_peft_model(kind.from_pretrained(directory, dtype=torch.float32), config).eval()
+    for parameter in (parameter for parameter in model.parameters() if parameter.requires_grad):
+        parameter.data.copy_(torch.randn_like(parameter) * 0.1)
+    model.peft_config["default"].base_model_name_or_path = "base"
+    model.save_pretrained(directory / "adapter")
+    (directory / "adapter" / "README.md").unlink(missing_ok=True)
+    texts = load_file(directory / "expected.safetensors")
+    logps = []
+    for picture in ASKED:
+        prompt, greedy = texts[f"{picture}.prompt"].long(), texts[f"{picture}.greedy"].long()
+        _, prepared, _ = family.prepare(Image.open(ROOT / "pictures" / f"{picture}.png"))
+        ids = torch.cat([prompt, greedy], dim=1)
+        logits = model(**family.inputs(ids, prepared)).logits[:, prompt.shape[1] - 1 : -1]
+        logps.append(torch.log_softmax(logits, -1).gather(-1, greedy[..., None]).sum())
+    torch.stack(logps).mean().backward()
+    gradients = {key: value.grad for key, value in model.named_parameters() if value.requires_grad}
+    gradients = {key.replace(".default", ""): value.contiguous() for key, value in gradients.items()}
+    save_file(gradients | {"logps": torch.stack(logps).detach()}, directory / "adapter" / "expected.safetensors")
+
+
+SEEDS = {"llava-next": 3, "qwen2-vl": 3, "qwen2.5-vl": 3}
 
 
 def main():
     for name in sys.argv[1:] or FAMILIES:
         for said in record(name, SEEDS[name]):
             print(name, said["picture"], len(said["context"]), said["tokens"], said["ended"], said["text"])
+        record_adapter(name, SEEDS[name])
 
 
 main()

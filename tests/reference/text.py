@@ -5,7 +5,8 @@ usage: python tests/reference/text.py     (transformers 5.23, tokenizers 0.23; r
 
 Besides the tiny world's whole words, two tokenizers are trained on the sentences below: one as Llama 2 and LLaVA-1.5 have it
 (sentence pieces, bytes for what is unknown, a template in `chat_template.json`) and one as Llama 3 and Qwen have it (byte
-level, several ends of text, a template in `tokenizer_config.json` that writes the first token itself). A conversation is
+level, several ends of text, a template in `tokenizer_config.json` that writes the first token itself); and that one as Qwen2-VL
+has it (no first token, a template whose prompt ends with a line, so that the first sentence has no space before it). A conversation is
 tokenised as one text, sentences and all, so that cutting it into pieces must change nothing.
 """
 
@@ -102,6 +103,39 @@ def byte_level():
     return tokenizer, {"tokenizer_config.json": config, "generation_config.json": {"eos_token_id": ends}}
 
 
+# The template of Qwen2-VL and Qwen2.5-VL: namespaces, names that are not given, tests of membership.
+CHATML = (
+    "{% set image_count = namespace(value=0) %}{% set video_count = namespace(value=0) %}{% for message in messages %}"
+    "{% if loop.first and message['role'] != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n{% endif %}"
+    "<|im_start|>{{ message['role'] }}\n{% if message['content'] is string %}{{ message['content'] }}<|im_end|>\n"
+    "{% else %}{% for content in message['content'] %}"
+    "{% if content['type'] == 'image' or 'image' in content or 'image_url' in content %}"
+    "{% set image_count.value = image_count.value + 1 %}{% if add_vision_id %}Picture {{ image_count.value }}: {% endif %}"
+    "<|vision_start|><|image_pad|><|vision_end|>"
+    "{% elif content['type'] == 'video' or 'video' in content %}"
+    "{% set video_count.value = video_count.value + 1 %}{% if add_vision_id %}Video {{ video_count.value }}: {% endif %}"
+    "<|vision_start|><|video_pad|><|vision_end|>"
+    "{% elif 'text' in content %}{{ content['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def chatml():
+    tokenizer, _ = byte_level()
+    state = json.loads(tokenizer.to_str()) | {"added_tokens": [], "post_processor": None}
+    tokenizer = Tokenizer.from_str(json.dumps(state))
+    tokenizer.add_special_tokens(
+        ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>"]
+    )
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, "bos_token": None,
+        "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
+    }
+    ends = [tokenizer.token_to_id("<|im_end|>"), tokenizer.token_to_id("<|endoftext|>")]
+    files = {"tokenizer_config.json": config, "generation_config.json": {"eos_token_id": ends}}
+    return tokenizer, files | {"chat_template.json": {"chat_template": CHATML}}
+
+
 def write(name, made):
     tokenizer, files = made
     directory = OUT / name
@@ -117,7 +151,8 @@ def record(directory, contexts, ends):
     tokenizer = AutoTokenizer.from_pretrained(directory)
     in_json = directory / "chat_template.json"
     template = json.loads(in_json.read_text())["chat_template"] if in_json.is_file() else tokenizer.chat_template
-    image = tokenizer.convert_tokens_to_ids("<image>")
+    place = "<|image_pad|>" if "<|image_pad|>" in tokenizer.get_vocab() else "<image>"
+    image = tokenizer.convert_tokens_to_ids(place)
     conversations = []
     for question in QUESTIONS:
         turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}
@@ -125,9 +160,11 @@ def record(directory, contexts, ends):
             [turn], chat_template=template, tokenize=False, add_generation_prompt=True
         )
         # As the processor has it: a template that writes the first token has written it.
-        special = not rendered.startswith(tokenizer.bos_token)
+        special = tokenizer.bos_token is None or not rendered.startswith(tokenizer.bos_token)
         for context in contexts if question == QUESTIONS[0] else contexts[:2]:
-            whole = " ".join([rendered, *context]).replace("<image>", "<image>" * FEATURES)
+            # A prompt that ends with white space has parted itself from the first sentence.
+            gap = " " if context and not rendered[-1].isspace() else ""
+            whole = (rendered + gap + " ".join(context)).replace(place, place * FEATURES)
             ids = tokenizer(whole, add_special_tokens=special).input_ids
             conversations.append({"question": question, "context": context, "rendered": rendered, "ids": ids})
     decoded = []
@@ -154,8 +191,9 @@ def main():
     words = [["In the top left, there is a cat."], ["A dog stands on the couch.", "To the right of the dog, there is a cup!"]]
     record(ROOT / "examples" / "tiny-world" / "model", [[], *words, [*words[1], "Nothing next to a blue cat?"]], [2])
     record(write("llama", llama()), CONTEXTS, [2])
-    directory = write("byte-level", byte_level())
-    record(directory, CONTEXTS, json.loads((directory / "generation_config.json").read_text())["eos_token_id"])
+    for name, made in [("byte-level", byte_level()), ("chatml", chatml())]:
+        directory = write(name, made)
+        record(directory, CONTEXTS, json.loads((directory / "generation_config.json").read_text())["eos_token_id"])
 
 
 main()

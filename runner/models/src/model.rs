@@ -2,6 +2,9 @@
 //! picture's features in it, and the positions of its tokens.
 // B batch, T tokens, N image features, C decoder width
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use candle_core::{Device, Result, Tensor};
 
 use crate::ModelError;
@@ -72,6 +75,14 @@ impl Model {
             decoder: Llama::take(w, &config.text, device)?,
             config: config.clone(),
         })
+    }
+
+    /// Returns the tensors a model of this configuration takes, by canonical name, with their shapes. Nothing is read.
+    pub fn tensors(config: &Config) -> std::result::Result<BTreeMap<String, Vec<usize>>, ModelError> {
+        let asked = Weights::Listed(RefCell::default());
+        Self::take(&asked, config, &Device::Cpu)?;
+        let Weights::Listed(asked) = asked else { unreachable!("made above") };
+        Ok(asked.into_inner())
     }
 
     /// Returns the configuration.

@@ -2,7 +2,7 @@
 //! training all go through here, so that a text has one tokenisation.
 //!
 //! The prompt is rendered once and tokenised once; every sentence after it is a piece of its own, tokenised as it reads after a
-//! sentence end. So the ids of a context never depend on what follows it, and a sentence's place is known by position.
+//! sentence end, the first as it reads after the prompt. So the ids of a context never depend on what follows it, and a sentence's place is known by position.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,6 +29,8 @@ pub struct Text {
     /// `bos_token`, `eos_token` and others by name, for the template.
     special: BTreeMap<String, String>,
     anchor: Vec<u32>,
+    /// White space at the end of every prompt.
+    tail: String,
     image: u32,
     ends: Vec<u32>,
     stops: Vec<u32>,
@@ -52,9 +54,12 @@ impl Text {
         let special = special_tokens(dir)?;
         let ends = end_tokens(dir, &tokenizer, &special)?;
         let stops = STOPS.iter().filter_map(|stop| tokenizer.token_to_id(stop)).collect();
-        let (template, anchor) = (template(dir)?, Vec::new());
-        let mut text = Self { tokenizer, template, special, anchor, image, ends, stops };
+        let (template, anchor, tail) = (template(dir)?, Vec::new(), String::new());
+        let mut text = Self { tokenizer, template, special, anchor, tail, image, ends, stops };
         text.anchor = text.encode(ANCHOR, false)?;
+        // A template that cannot be rendered is told when a question is.
+        let prompt = text.render("?").unwrap_or_default();
+        text.tail = prompt[prompt.trim_end().len()..].to_owned();
         Ok(text)
     }
 
@@ -111,7 +116,19 @@ impl Text {
         Ok(PromptIds { ids, image_at })
     }
 
-    /// Tokenises one sentence as it reads after the prompt or another sentence.
+    /// Tokenises the first sentence as it reads after the prompt: without a space where the prompt ends with one or with a line.
+    pub fn opening(&self, sentence: &str) -> Result<Vec<u32>, ModelError> {
+        if self.tail.is_empty() {
+            return self.sentence(sentence);
+        }
+        let joined = self.encode(&format!("{}{sentence}", self.tail), false)?;
+        match joined.strip_prefix(self.encode(&self.tail, false)?.as_slice()) {
+            Some(ids) => Ok(ids.to_vec()),
+            None => self.encode(sentence, false),
+        }
+    }
+
+    /// Tokenises one sentence as it reads after another sentence.
     pub fn sentence(&self, sentence: &str) -> Result<Vec<u32>, ModelError> {
         let joined = self.encode(&format!("{ANCHOR} {sentence}"), false)?;
         match joined.strip_prefix(self.anchor.as_slice()) {

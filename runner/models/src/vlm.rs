@@ -171,11 +171,12 @@ impl CandleVlm {
         Ok(adapter)
     }
 
-    /// Returns what a picture's keys and values take at most, in bytes: the bulk of a prompt.
-    fn prompt_bytes(&self) -> usize {
+    /// Returns what the keys and values of a request's picture take at most, in bytes: the bulk of a prompt.
+    fn prompt_bytes(&self, requests: &[Prompt<'_>]) -> usize {
         let text = &self.model.config().text;
         let a_token = 2 * size_of::<f32>() * text.layers * text.kv_heads * text.head_dim;
-        self.images.tokens_max() * a_token
+        let tokens = |request: &Prompt<'_>| self.images.place(&request.bytes).map_or(0, |place| place.tokens);
+        requests.iter().map(tokens).max().unwrap_or(0).max(1) * a_token
     }
 
     /// Answers requests group by group, `rows` rows a request.
@@ -187,7 +188,7 @@ impl CandleVlm {
     ) -> Result<Vec<PerRecord<T>>, EngineError> {
         let threads = self.threads.current_num_threads();
         let fair = requests.len().div_ceil(threads);
-        let size = fair.min(ROWS_MAX / rows).min(PREFIX_ROOM / threads / self.prompt_bytes()).max(1);
+        let size = fair.min(ROWS_MAX / rows).min(PREFIX_ROOM / threads / self.prompt_bytes(requests)).max(1);
         let groups: Result<Vec<Vec<PerRecord<T>>>, EngineError> =
             self.threads.install(|| requests.par_chunks(size).map(&answer).collect());
         Ok(groups?.into_iter().flatten().collect())
@@ -255,11 +256,11 @@ impl Call<'_> {
             for ((index, prefix), mut drawn) in going.into_iter().zip(drawn) {
                 let Ok(so_far) = &mut answers[index] else { continue };
                 let drawn = drawn.swap_remove(0);
-                let text = drawn.text.clone();
+                let (text, is_first) = (drawn.text.clone(), so_far.sentences.is_empty());
                 if is_done(so_far, drawn, settings) {
                     continue;
                 }
-                match self.extended(&prefix, &text) {
+                match self.extended(&prefix, &text, is_first) {
                     Ok(longer) => on.push((index, longer)),
                     Err(Trouble::Fault(_)) => so_far.cut = true,
                     Err(Trouble::Engine(error)) => return Err(error),
@@ -310,7 +311,7 @@ impl Call<'_> {
         };
         let began_at = known_key(&keys, count);
         while count < request.context.len() {
-            prefix = self.extended(&prefix, &request.context[count])?;
+            prefix = self.extended(&prefix, &request.context[count], count == 0)?;
             count += 1;
         }
         prefixes.put(keys[count], &prefix, began_at);
@@ -338,9 +339,9 @@ impl Call<'_> {
         Ok(Arc::new(Prefix::extend(&model.decoder, None, &embedded, picture, self.adapter.as_deref())?))
     }
 
-    fn extended(&self, prefix: &Prefix, sentence: &str) -> Result<Arc<Prefix>, Trouble> {
+    fn extended(&self, prefix: &Prefix, sentence: &str, is_first: bool) -> Result<Arc<Prefix>, Trouble> {
         let CandleVlm { model, text, device, .. } = self.vlm;
-        let ids = text.sentence(sentence)?;
+        let ids = if is_first { text.opening(sentence)? } else { text.sentence(sentence)? };
         self.fits(prefix.length + ids.len())?;
         let length = ids.len();
         let embedded = model.decoder.embed(&Tensor::from_vec(ids, (1, length), device)?)?;

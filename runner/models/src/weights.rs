@@ -28,6 +28,8 @@ pub struct Param {
 pub enum Weights {
     /// A checkpoint; nothing is trained.
     Frozen(Checkpoint),
+    /// Nothing is read: what a model asks for is written down, and stands there as zeros that take no memory.
+    Listed(RefCell<BTreeMap<String, Vec<usize>>>),
     /// Variables by canonical name; those a model asks for and that are missing are created by the initialiser.
     Trained(Variables),
 }
@@ -69,6 +71,11 @@ impl Weights {
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Param, ModelError> {
         match self {
             Self::Frozen(checkpoint) => Ok(Param { tensor: checkpoint.get(name, shape)?, trained: false }),
+            Self::Listed(asked) => {
+                asked.borrow_mut().insert(name.to_owned(), shape.to_vec());
+                let tensor = Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)?;
+                Ok(Param { tensor, trained: false })
+            }
             Self::Trained(variables) => {
                 let mut vars = variables.vars.borrow_mut();
                 if !vars.contains_key(name) {
@@ -113,6 +120,12 @@ impl Checkpoint {
     /// Returns the canonical names of all tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.stored.keys().map(String::as_str)
+    }
+
+    /// Returns the shapes of all tensors by canonical name, from the files' headers.
+    pub fn shapes(&self) -> Result<BTreeMap<String, Vec<usize>>, ModelError> {
+        let shape = |(name, stored): (&String, &String)| Ok((name.clone(), self.shards.get(stored)?.shape().to_vec()));
+        self.stored.iter().map(shape).collect()
     }
 
     fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {

@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers may do what tests may")]
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{D, DType, Device, Tensor};
+use image::{ImageFormat, RgbImage};
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Exec;
 use sentinel_domain::ports::{Captioning, Prompt, Sampling, SentenceEnd, Vlm, VlmSpec, Watch};
@@ -21,7 +23,7 @@ use sentinel_models::vlm::{CandleVlm, open};
 use sentinel_models::weights::{Checkpoint, Weights};
 use serde::Deserialize;
 
-const FAMILIES: [&str; 2] = ["qwen2-vl", "qwen2.5-vl"];
+const FAMILIES: [&str; 3] = ["llava-next", "qwen2-vl", "qwen2.5-vl"];
 
 #[derive(Deserialize)]
 struct Recorded {
@@ -145,7 +147,6 @@ fn pictures_are_prepared_as_transformers_prepares_them() {
             let ours = f.picture(picture);
             let place = Place { tokens: expected.tokens, grid: expected.grid };
             assert_eq!((ours.place, f.images.place(&bytes(picture)).unwrap()), (place, place), "{name} {picture}");
-            assert!(place.tokens <= f.images.tokens_max(), "{name} {picture}");
             let theirs = f.tensor(picture, "pixels");
             assert_eq!(ours.pixels.dims(), theirs.dims(), "{name} {picture}");
             // A byte that differs would differ by 1e-2.
@@ -262,6 +263,33 @@ fn greedy_captions_are_those_of_transformers() {
             let again = alone.caption(std::slice::from_ref(prompt), &settings, None, &Quiet).unwrap().remove(0);
             assert_eq!(again.unwrap(), ours, "{name} {}: alone", said.picture);
         }
+    });
+}
+
+#[test]
+fn a_picture_the_model_s_own_processor_refuses_costs_only_its_record() {
+    of_each(|name, f| {
+        let line = |length: u32| {
+            let (picture, mut bytes) = (RgbImage::new(1, length), Cursor::new(Vec::new()));
+            picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+            Arc::new(bytes.into_inner())
+        };
+        let asked: Vec<Arc<Vec<u8>>> = [200, 201, 9].map(line).into();
+        let prompt = |bytes: &Arc<Vec<u8>>| Prompt {
+            id: "r",
+            step: 0,
+            picture: Digest::of(bytes),
+            bytes: bytes.clone(),
+            question: &f.recorded.question,
+            context: &[],
+        };
+        let prompts: Vec<Prompt<'_>> = asked.iter().map(prompt).collect();
+        let answers = vlm(&f.dir, 1).sample(&prompts, &sampling(1, 0.0), None, &Quiet).unwrap();
+        let refused: Vec<Option<&str>> =
+            answers.iter().map(|one| one.as_ref().err().map(|f| f.detail.as_str())).collect();
+        let is_told = refused[1].is_some_and(|why| why.contains("1 × 201 pixels is too narrow"));
+        assert_eq!(is_told, f.recorded.pictures["odd"].grid.is_some(), "{name}: {refused:?}");
+        assert_eq!((refused[0], refused[2]), (None, None), "{name}");
     });
 }
 

@@ -27,7 +27,7 @@ fn fixture() -> (Model, HashMap<String, Tensor>) {
 
 /// Squares as pictures of sixteen tokens.
 fn pictures(pixels: &Tensor) -> Vec<Picture> {
-    let one = |at| Picture { pixels: pixels.get(at).unwrap(), place: Place::line(16) };
+    let one = |at| Picture { pixels: pixels.get(at).unwrap(), place: Place::line(16), size: (56, 56) };
     (0..pixels.dim(0).unwrap()).map(one).collect()
 }
 

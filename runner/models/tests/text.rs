@@ -52,7 +52,8 @@ fn check(name: &str, model: &Path) {
         assert_eq!(text.render(&question).unwrap(), rendered, "{name}");
         let mut ours = text.prompt(&question, recorded.features).unwrap().ids;
         for sentence in &context {
-            ours.extend(text.sentence(sentence).unwrap());
+            let is_first = std::ptr::eq(sentence, &context[0]);
+            ours.extend(if is_first { text.opening(sentence) } else { text.sentence(sentence) }.unwrap());
         }
         assert_eq!(ours, ids, "{name}: {question:?} {context:?}");
     }
@@ -75,6 +76,11 @@ fn sentence_pieces_as_llama_2_has_them() {
 #[test]
 fn bytes_as_llama_3_and_qwen_have_them() {
     check("byte-level", &root().join("tests/fixtures/text/byte-level"));
+}
+
+#[test]
+fn bytes_after_a_prompt_that_ends_with_a_line_as_qwen2_vl_has_them() {
+    check("chatml", &root().join("tests/fixtures/text/chatml"));
 }
 
 #[test]

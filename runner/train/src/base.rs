@@ -42,10 +42,15 @@ impl Base {
     /// Tokenises a prompt and the sentences after it.
     pub(crate) fn ids(&self, prompt: &PromptIds, sentences: &[String]) -> Result<Vec<u32>, TrainError> {
         let mut ids = prompt.ids.clone();
-        for sentence in sentences {
-            ids.extend(self.text.sentence(sentence)?);
+        for (number, sentence) in sentences.iter().enumerate() {
+            ids.extend(self.sentence(sentence, number == 0)?);
         }
         Ok(ids)
+    }
+
+    /// Tokenises a sentence as it reads after the prompt, if it is the first, or after another.
+    pub(crate) fn sentence(&self, sentence: &str, is_first: bool) -> Result<Vec<u32>, TrainError> {
+        Ok(if is_first { self.text.opening(sentence)? } else { self.text.sentence(sentence)? })
     }
 
     /// Returns how a picture stands in its prompt.
@@ -106,11 +111,12 @@ pub(crate) struct Features<'a> {
     source: &'a BlobSource<'a>,
     kept: BTreeMap<Digest, Tensor>,
     order: VecDeque<Digest>,
+    bytes: usize,
 }
 
 impl<'a> Features<'a> {
     pub(crate) fn of(base: &'a Base, model: &'a Model, source: &'a BlobSource<'a>) -> Self {
-        Self { base, model, source, kept: BTreeMap::new(), order: VecDeque::new() }
+        Self { base, model, source, kept: BTreeMap::new(), order: VecDeque::new(), bytes: 0 }
     }
 
     /// Returns the features of pictures, (N, C) each, without gradient.
@@ -136,14 +142,18 @@ impl<'a> Features<'a> {
 
     /// Keeps features in place of those made longest ago.
     fn keep(&mut self, picture: Digest, features: Tensor) {
-        let most = FEATURE_ROOM / (4 * features.elem_count()).max(1);
-        while self.kept.len() >= most.max(1) {
+        self.bytes += bytes(&features);
+        while self.bytes > FEATURE_ROOM {
             let Some(oldest) = self.order.pop_front() else { break };
-            self.kept.remove(&oldest);
+            self.bytes -= self.kept.remove(&oldest).as_ref().map_or(0, bytes);
         }
         self.order.push_back(picture);
         self.kept.insert(picture, features);
     }
+}
+
+fn bytes(features: &Tensor) -> usize {
+    size_of::<f32>() * features.elem_count()
 }
 
 /// An engine's error on its way through training.

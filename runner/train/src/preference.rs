@@ -156,7 +156,7 @@ fn ids(pair: &Pair, base: &Base, prompts: &mut Prompts<'_>, learn_end: bool) -> 
     let (prompt, place) = prompts.get(&pair.question, &pair.picture)?;
     let end = (learn_end && pair.is_last).then(|| base.text.end());
     let side = |sentence: &str| -> Result<Vec<u32>, TrainError> {
-        let ids = base.text.sentence(sentence)?;
+        let ids = base.sentence(sentence, pair.context.is_empty())?;
         if ids.is_empty() {
             let (id, step) = (&pair.id, pair.step);
             return Err(TrainError::Row(format!("the pair of `{id}` at step {step} has an empty sentence")));

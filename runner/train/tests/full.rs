@@ -114,7 +114,9 @@ impl Fixture {
     ) -> Vec<[f64; 2]> {
         let mut readings = Vec::new();
         let pixels = |numbers: &[usize]| -> Result<Vec<Picture>, TrainError> {
-            let one = |number: &usize| Ok(Picture { pixels: self.tensors["pixels"].get(*number)?, place: PLACE });
+            let one = |number: &usize| {
+                Ok(Picture { pixels: self.tensors["pixels"].get(*number)?, place: PLACE, size: (56, 56) })
+            };
             numbers.iter().map(one).collect()
         };
         let result = train(model, vars, &self.lessons, &self.curriculum, moments, pixels, |reading, moments| {

@@ -57,7 +57,7 @@ fn fixtures() -> PathBuf {
 const PLACE: Place = Place { tokens: 16, grid: None };
 
 fn pictures(pixels: &Tensor) -> Vec<Picture> {
-    let one = |at| Picture { pixels: pixels.get(at).unwrap(), place: PLACE };
+    let one = |at| Picture { pixels: pixels.get(at).unwrap(), place: PLACE, size: (56, 56) };
     (0..pixels.dim(0).unwrap()).map(one).collect()
 }
 

@@ -29,6 +29,8 @@ pub struct LlamaConfig {
     pub norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
+    /// How they are slowed down for texts longer than the model was first trained on.
+    pub rope_scaling: RopeScaling,
     /// Which of the D/2 rotary frequencies turn by a token's time, row and column in its picture; `None` where tokens stand on
     /// one axis.
     pub rope_axes: Option<[usize; 3]>,
@@ -40,6 +42,26 @@ pub struct LlamaConfig {
     pub attention_bias: bool,
     /// Whether the linear behind attention has a bias.
     pub output_bias: bool,
+}
+
+/// How rotary frequencies are slowed down (transformers' `ROPE_INIT_FUNCTIONS`).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RopeScaling {
+    /// Not at all.
+    Default,
+    /// All by a factor.
+    Linear(f64),
+    /// The slow ones by a factor, the fast ones not at all, those between by degrees.
+    Llama3 {
+        /// The factor.
+        factor: f64,
+        /// Turns within the original length below which a frequency is slow.
+        low: f64,
+        /// Turns from which on it is fast.
+        high: f64,
+        /// The original length in tokens.
+        original: f64,
+    },
 }
 
 impl LlamaConfig {
@@ -87,6 +109,41 @@ pub(super) struct RawRope {
     #[serde(alias = "type")]
     pub(super) rope_type: Option<String>,
     pub(super) mrope_section: Option<[usize; 3]>,
+    factor: Option<f64>,
+    low_freq_factor: Option<f64>,
+    high_freq_factor: Option<f64>,
+    original_max_position_embeddings: Option<f64>,
+}
+
+impl RawRope {
+    /// Resolves how frequencies are scaled.
+    fn scaling(&self) -> Result<RopeScaling, String> {
+        let number = |name: &str, value: Option<f64>| match value {
+            Some(value) if value.is_finite() && value > 0.0 => Ok(value),
+            Some(value) => Err(format!("rotary scaling: `{name}` is {value}, a number above 0 expected")),
+            None => Err(format!("rotary scaling: `{name}` is missing")),
+        };
+        match self.rope_type.as_deref() {
+            None | Some("default") => Ok(RopeScaling::Default),
+            Some("linear") => Ok(RopeScaling::Linear(number("factor", self.factor)?)),
+            Some("llama3") => {
+                let (low, high) = (
+                    number("low_freq_factor", self.low_freq_factor)?,
+                    number("high_freq_factor", self.high_freq_factor)?,
+                );
+                if low >= high {
+                    return Err(format!(
+                        "rotary scaling: `low_freq_factor` {low} is not below `high_freq_factor` {high}"
+                    ));
+                }
+                let original = number("original_max_position_embeddings", self.original_max_position_embeddings)?;
+                Ok(RopeScaling::Llama3 { factor: number("factor", self.factor)?, low, high, original })
+            }
+            Some(other) => {
+                Err(format!("rotary scaling `{other}` is not supported; supported: default, linear, llama3"))
+            }
+        }
+    }
 }
 
 impl Default for RawLlama {
@@ -116,11 +173,8 @@ impl RawLlama {
         if self.model_type != "llama" {
             return Err(format!("language model `{}` is not supported; supported: llama", self.model_type));
         }
-        for rope in [&self.rope_parameters, &self.rope_scaling].into_iter().flatten() {
-            if let Some(kind) = rope.rope_type.as_deref().filter(|kind| *kind != "default") {
-                return Err(format!("rotary scaling `{kind}` is not supported; supported: default"));
-            }
-        }
+        let rope = self.rope_parameters.as_ref().or(self.rope_scaling.as_ref());
+        let rope_scaling = rope.map_or(Ok(RopeScaling::Default), RawRope::scaling)?;
         divides("text_config.num_attention_heads", self.num_attention_heads, self.hidden_size)?;
         let theta =
             self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta).or(self.rope_theta).unwrap_or(10_000.0);
@@ -134,6 +188,7 @@ impl RawLlama {
             head_dim: self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads),
             norm_eps: self.rms_norm_eps,
             rope_theta: theta,
+            rope_scaling,
             rope_axes: None,
             max_positions: self.max_position_embeddings,
             tied: self.tie_word_embeddings.or(outer_tied).unwrap_or(false),

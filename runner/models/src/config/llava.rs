@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::clip::RawClip;
 use super::llama::RawLlama;
-use super::{Activation, ClipConfig, Config};
+use super::{Activation, ClipConfig, Config, LlamaConfig};
 use crate::families::Family;
 
 /// How LLaVA sees pictures.
@@ -55,7 +55,19 @@ fn yes() -> bool {
 impl LlavaConfig {
     /// Reads the text of a `config.json` of model type `llava`.
     pub(crate) fn parse(text: &str) -> Result<Config, String> {
-        let raw: RawLlava = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let (llava, text, image_token) = Self::parts(text)?;
+        Ok(Config { text, image_token, family: Family::Llava(llava) })
+    }
+
+    /// Reads how pictures are seen, the language model, and the picture's token.
+    pub(super) fn parts(text: &str) -> Result<(Self, LlamaConfig, u32), String> {
+        let raw: RawLlava = serde_json::from_str(text).map_err(|error| match original(text) {
+            Some(tower) => format!(
+                "this is the original layout, which names its vision tower (`{tower}`) and does not hold it; take the `llava-hf` \
+                 checkpoint of the same model"
+            ),
+            None => error.to_string(),
+        })?;
         let drop_class_token = match raw.vision_feature_select_strategy.as_str() {
             "default" => true,
             "full" => false,
@@ -77,13 +89,24 @@ impl LlavaConfig {
             projector_bias: raw.multimodal_projector_bias,
         };
         let text = raw.text_config.resolve(raw.tie_word_embeddings)?;
-        Ok(Config { text, image_token: raw.image_token_index, family: Family::Llava(llava) })
+        Ok((llava, text, raw.image_token_index))
     }
 
     /// Returns how many features, and so `<image>` tokens, a square picture has.
     pub fn image_tokens(&self) -> usize {
         self.vision.patches() + usize::from(!self.drop_class_token)
     }
+}
+
+/// Returns the vision tower that a file of LLaVA's authors names; theirs has no part about it.
+fn original(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Original {
+        mm_vision_tower: String,
+        vision_config: Option<serde_json::Value>,
+    }
+    let found: Original = serde_json::from_str(text).ok()?;
+    found.vision_config.is_none().then_some(found.mm_vision_tower)
 }
 
 #[cfg(test)]
@@ -108,6 +131,14 @@ mod tests {
         let far = message(vision, r#""max_position_embeddings": 9999999"#);
         assert!(far.contains("`max_position_embeddings` is 9999999"), "{far}");
         assert!(message(vision, r#""head_dim": 3"#).contains("halves"));
+    }
+
+    #[test]
+    fn the_original_layout_is_refused_with_advice() {
+        let text =
+            r#"{"model_type": "llava", "hidden_size": 4096, "mm_vision_tower": "openai/clip-vit-large-patch14-336"}"#;
+        let message = Config::parse(text).unwrap_err();
+        assert!(message.contains("openai/clip-vit-large-patch14-336") && message.contains("`llava-hf`"), "{message}");
     }
 
     #[test]

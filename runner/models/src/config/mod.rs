@@ -4,6 +4,7 @@
 mod clip;
 mod llama;
 mod llava;
+mod llava_next;
 mod qwen2_vl;
 
 use std::path::Path;
@@ -14,8 +15,10 @@ use crate::ModelError;
 use crate::families::{FAMILIES, Family};
 
 pub use clip::ClipConfig;
-pub use llama::LlamaConfig;
+pub use llama::{LlamaConfig, RopeScaling};
 pub use llava::LlavaConfig;
+pub use llava_next::LlavaNextConfig;
+pub(crate) use llava_next::{checked as checked_pinpoints, published as published_pinpoints};
 pub use qwen2_vl::{QwenConfig, Windows};
 
 /// Greatest size of a JSON file of a checkpoint, in bytes.

@@ -5,12 +5,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::llama::RawRope;
+use super::llama::{RawRope, RopeScaling};
 use super::{Activation, Config, LlamaConfig, divides, positive};
 use crate::families::Family;
 
 /// The frequencies of a head by axis where a file does not say.
 const SECTIONS: [usize; 3] = [16, 24, 24];
+/// Greatest side of a patch in pixels, pictures in it, and patches along a token.
+const PATCH_MAX: [usize; 3] = [1024, 16, 64];
 /// Colours of a pixel.
 const CHANNELS: usize = 3;
 
@@ -49,11 +51,6 @@ pub struct Windows {
 }
 
 impl QwenConfig {
-    /// Returns how many numbers a patch has.
-    pub fn patch_width(&self) -> usize {
-        CHANNELS * self.temporal * self.patch * self.patch
-    }
-
     /// Reads the text of a `config.json` of model type `qwen2_vl`.
     pub(crate) fn parse_2(text: &str) -> Result<Config, String> {
         let (vision, whole) = parts::<RawVision2>(text)?;
@@ -106,7 +103,13 @@ impl QwenConfig {
     ) -> Result<Config, String> {
         let sizes = [self.hidden, self.intermediate, self.layers, self.patch, self.temporal, self.merge];
         positive("vision_config", &sizes)?;
-        positive("vision_config", &[self.patch_width(), self.hidden.saturating_mul(self.merge * self.merge)])?;
+        let patches = [self.patch, self.temporal, self.merge];
+        if patches.iter().zip(PATCH_MAX).any(|(size, most)| *size > most) {
+            return Err(format!(
+                "`vision_config` has patches (side, pictures, merged) of {patches:?}, limit {PATCH_MAX:?}"
+            ));
+        }
+        positive("vision_config", &[self.hidden * self.merge * self.merge])?;
         divides("vision_config.num_heads", self.heads, self.hidden)?;
         if !(self.hidden / self.heads).is_multiple_of(4) {
             let width = self.hidden / self.heads;
@@ -115,8 +118,8 @@ impl QwenConfig {
         if channels != CHANNELS {
             return Err(format!("`vision_config` has {channels} channels; {CHANNELS} expected"));
         }
-        if self.windows.as_ref().is_some_and(|windows| windows.side == 0) {
-            return Err("`vision_config.window_size` is less than a token".to_owned());
+        if let Some(windows) = &self.windows {
+            positive("vision_config.window_size", &[windows.side])?;
         }
         #[derive(Deserialize)]
         struct Outer {
@@ -301,6 +304,7 @@ impl RawText {
             head_dim,
             norm_eps: self.rms_norm_eps,
             rope_theta: rope.and_then(|rope| rope.rope_theta).or(self.rope_theta).unwrap_or(1e6),
+            rope_scaling: RopeScaling::Default,
             rope_axes: Some(axes),
             max_positions: self.max_position_embeddings,
             tied: self.tie_word_embeddings || outer_tied,
@@ -341,7 +345,7 @@ mod tests {
             ("\"num_heads\": 16", "\"num_heads\": 640", "vision heads of 2 numbers"),
             ("\"in_chans\": 3", "\"in_chans\": 4", "4 channels"),
             ("\"patch_size\": 14", "\"patch_size\": 0", "size of zero"),
-            ("\"patch_size\": 14", "\"patch_size\": 16777215", "more than the limit"),
+            ("\"patch_size\": 14", "\"patch_size\": 16777215", "of [16777215, 2, 2]"),
             ("\"depth\": 32", "\"depth\": 99999999999", "size of 99999999999"),
             ("[16, 24, 24]", "[16, 24, 25]", "[16, 24, 25]"),
             ("\"type\": \"mrope\"", "\"type\": \"yarn\"", "`yarn`"),

@@ -55,7 +55,13 @@ impl Llama {
             layers: layers.collect::<std::result::Result<_, _>>()?,
             norm: RmsNorm::take(w, &format!("{root}.norm"), config.hidden, config.norm_eps)?,
             head,
-            rotary: Rotary::new(config.head_dim, config.rope_theta, config.max_positions, device)?,
+            rotary: Rotary::scaled(
+                config.head_dim,
+                config.rope_theta,
+                config.rope_scaling,
+                config.max_positions,
+                device,
+            )?,
             config: config.clone(),
         })
     }

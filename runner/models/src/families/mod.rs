@@ -7,6 +7,7 @@
 pub mod clip;
 pub mod llama;
 pub mod llava;
+pub mod llava_next;
 pub mod qwen2_vl;
 
 use std::path::Path;
@@ -14,8 +15,8 @@ use std::path::Path;
 use candle_core::{Result, Tensor};
 
 use crate::ModelError;
-use crate::config::{Config, LlavaConfig, QwenConfig};
-use crate::image::{ClipProcessor, Picture, Processor, QwenProcessor};
+use crate::config::{Config, LlavaConfig, LlavaNextConfig, QwenConfig};
+use crate::image::{AnyresProcessor, ClipProcessor, Picture, Processor, QwenProcessor};
 use crate::weights::Weights;
 
 /// A model type, and how its `config.json` is read.
@@ -29,6 +30,7 @@ pub struct Kind {
 /// What this build can open, sorted by name.
 pub const FAMILIES: &[Kind] = &[
     Kind { model_type: "llava", parse: LlavaConfig::parse },
+    Kind { model_type: "llava_next", parse: LlavaNextConfig::parse },
     Kind { model_type: "qwen2_5_vl", parse: QwenConfig::parse_2_5 },
     Kind { model_type: "qwen2_vl", parse: QwenConfig::parse_2 },
 ];
@@ -38,6 +40,8 @@ pub const FAMILIES: &[Kind] = &[
 pub enum Family {
     /// LLaVA-1.5.
     Llava(LlavaConfig),
+    /// LLaVA-NeXT, also LLaVA-1.6.
+    LlavaNext(LlavaNextConfig),
     /// Qwen2-VL.
     Qwen2Vl(QwenConfig),
     /// Qwen2.5-VL.
@@ -56,6 +60,7 @@ impl Family {
     pub fn model_type(&self) -> &'static str {
         match self {
             Self::Llava(_) => "llava",
+            Self::LlavaNext(_) => "llava_next",
             Self::Qwen2Vl(_) => "qwen2_vl",
             Self::Qwen25Vl(_) => "qwen2_5_vl",
         }
@@ -65,6 +70,7 @@ impl Family {
     pub fn processor(&self, dir: &Path) -> std::result::Result<Box<dyn Processor>, ModelError> {
         match self {
             Self::Llava(config) => Ok(Box::new(ClipProcessor::fitting(dir, config)?)),
+            Self::LlavaNext(config) => Ok(Box::new(AnyresProcessor::fitting(dir, config)?)),
             Self::Qwen2Vl(config) | Self::Qwen25Vl(config) => Ok(Box::new(QwenProcessor::fitting(dir, config)?)),
         }
     }
@@ -73,6 +79,7 @@ impl Family {
     pub fn tower(&self, w: &Weights, width: usize) -> std::result::Result<Box<dyn Tower>, ModelError> {
         match self {
             Self::Llava(config) => Ok(Box::new(llava::Llava::take(w, config, width)?)),
+            Self::LlavaNext(config) => Ok(Box::new(llava_next::LlavaNext::take(w, config, width)?)),
             Self::Qwen2Vl(config) | Self::Qwen25Vl(config) => {
                 Ok(Box::new(qwen2_vl::QwenTower::take(w, config, width)?))
             }

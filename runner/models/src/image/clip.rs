@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
+use image::RgbImage;
 use sentinel_pictures::{Filter, SIDE_MAX, Transparency, decode, resize};
 use serde::Deserialize;
 
@@ -83,9 +84,12 @@ impl ClipProcessor {
 
     /// Decodes, resizes and crops: S × S × 3 bytes, row by row.
     pub fn crop(&self, encoded: &[u8]) -> Result<Vec<u8>, ImageError> {
-        let picture = decode(encoded, Transparency::OverWhite)?;
+        self.crop_of(&decode(encoded, Transparency::OverWhite)?)
+    }
+
+    fn crop_of(&self, picture: &RgbImage) -> Result<Vec<u8>, ImageError> {
         let (width, height) = self.resized(picture.dimensions())?;
-        let resized = resize(&picture, width, height, Filter::Bicubic);
+        let resized = resize(picture, width, height, Filter::Bicubic);
         let (left, top) = ((width - self.crop) / 2, (height - self.crop) / 2);
         let (stride, row) = (width as usize * 3, self.crop as usize * 3);
         let rows = resized.as_raw().chunks_exact(stride).skip(top as usize).take(self.crop as usize);
@@ -118,12 +122,10 @@ impl Processor for ClipProcessor {
         Ok(Place::line(self.tokens))
     }
 
-    fn tokens_max(&self) -> usize {
-        self.tokens
-    }
-
     fn prepare(&self, encoded: &[u8], device: &Device) -> Result<Picture, ImageError> {
-        let pixels = self.normalise(&self.crop(encoded)?, device)?;
-        Ok(Picture { pixels, place: Place::line(self.tokens) })
+        let picture = decode(encoded, Transparency::OverWhite)?;
+        let pixels = self.normalise(&self.crop_of(&picture)?, device)?;
+        let size = (picture.height(), picture.width());
+        Ok(Picture { pixels, place: Place::line(self.tokens), size })
     }
 }

@@ -1,6 +1,7 @@
 //! From an encoded picture to what a vision tower takes, as the checkpoint's processor says: one file a processor. The bytes after
 //! resizing are Pillow's own.
 
+mod anyres;
 mod clip;
 mod qwen;
 
@@ -14,6 +15,7 @@ use crate::ModelError;
 use crate::config::read_text;
 use crate::model::Place;
 
+pub use anyres::AnyresProcessor;
 pub use clip::ClipProcessor;
 pub use qwen::QwenProcessor;
 pub(crate) use qwen::merged;
@@ -51,11 +53,13 @@ pub enum ImageError {
 /// A picture as a tower takes it.
 #[derive(Debug, Clone)]
 pub struct Picture {
-    /// Normalised values; their shape is the family's: (3, S, S) for a square, (patches, values) for
+    /// Normalised values; their shape is the family's: (3, S, S) for a square, (tiles, 3, S, S) for tiles, (patches, values) for
     /// a picture in patches.
     pub pixels: Tensor,
     /// How its features stand in the prompt.
     pub place: Place,
+    /// Height and width it came with, in pixels.
+    pub size: (u32, u32),
 }
 
 /// Prepares pictures for one checkpoint.
@@ -67,9 +71,6 @@ pub trait Processor: Send + Sync {
 
     /// Returns how a picture stands in the prompt.
     fn place(&self, encoded: &[u8]) -> Result<Place, ImageError>;
-
-    /// Returns the most tokens a picture can take.
-    fn tokens_max(&self) -> usize;
 
     /// Decodes, resizes and normalises a picture.
     fn prepare(&self, encoded: &[u8], device: &Device) -> Result<Picture, ImageError>;

@@ -16,6 +16,9 @@ use crate::model::Place;
 /// Greatest ratio of a picture's sides.
 const ASPECT_MAX: f64 = 200.0;
 
+/// Most pixels a resized picture may have: more than twice what published processors allow.
+const PIXELS_MAX: usize = 1 << 25;
+
 /// What the checkpoint's processor does to a picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QwenProcessor {
@@ -83,8 +86,9 @@ impl QwenProcessor {
         let pixels_min = raw.min_pixels.or(raw.size.shortest_edge).unwrap_or(56 * 56);
         let pixels_max = raw.max_pixels.or(raw.size.longest_edge).unwrap_or(28 * 28 * 1280);
         let side_max = SIDE_MAX as usize;
-        if pixels_min == 0 || pixels_min > pixels_max || pixels_max > side_max * side_max {
-            return Err(format!("pictures of {pixels_min} to {pixels_max} pixels cannot be made"));
+        if pixels_min == 0 || pixels_min > pixels_max || pixels_max > PIXELS_MAX {
+            let limit = format!("the limit is {PIXELS_MAX}");
+            return Err(format!("pictures of {pixels_min} to {pixels_max} pixels cannot be made; {limit}"));
         }
         let sizes = [raw.patch_size, raw.temporal_patch_size, raw.merge_size];
         if sizes.iter().any(|size| !(1..=side_max).contains(size)) || raw.patch_size * raw.merge_size > side_max {
@@ -130,15 +134,13 @@ impl QwenProcessor {
         Ok((rows as usize, columns as usize))
     }
 
-    /// Decodes and resizes a picture.
-    pub fn resize(&self, encoded: &[u8]) -> Result<RgbImage, ImageError> {
-        let picture = decode(encoded, Transparency::OverWhite)?;
+    fn resize(&self, picture: &RgbImage) -> Result<RgbImage, ImageError> {
         let (height, width) = self.resized(picture.height(), picture.width())?;
-        Ok(resize(&picture, width as u32, height as u32, Filter::Bicubic))
+        Ok(resize(picture, width as u32, height as u32, Filter::Bicubic))
     }
 
     /// Normalises a resized picture and cuts it into patches (P, 3 · pictures · side²): those that become one token stand together.
-    pub fn patches(&self, picture: &RgbImage, device: &Device) -> candle_core::Result<Tensor> {
+    fn patches(&self, picture: &RgbImage, device: &Device) -> candle_core::Result<Tensor> {
         let (columns, rows) = (picture.width() as usize / self.patch, picture.height() as usize / self.patch);
         let (bytes, stride) = (picture.as_raw(), picture.width() as usize * 3);
         let width = 3 * self.temporal * self.patch * self.patch;
@@ -177,13 +179,11 @@ impl Processor for QwenProcessor {
         Ok(self.place_of(self.resized(height, width)?))
     }
 
-    fn tokens_max(&self) -> usize {
-        (self.pixels_max / (self.patch * self.merge).pow(2)).max(1)
-    }
-
     fn prepare(&self, encoded: &[u8], device: &Device) -> Result<Picture, ImageError> {
-        let picture = self.resize(encoded)?;
+        let picture = decode(encoded, Transparency::OverWhite)?;
+        let size = (picture.height(), picture.width());
+        let picture = self.resize(&picture)?;
         let place = self.place_of((picture.height() as usize, picture.width() as usize));
-        Ok(Picture { pixels: self.patches(&picture, device)?, place })
+        Ok(Picture { pixels: self.patches(&picture, device)?, place, size })
     }
 }

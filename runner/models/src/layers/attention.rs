@@ -3,11 +3,26 @@
 
 use candle_core::{D, Device, Result, Tensor};
 
+use crate::config::RopeScaling;
+
 /// Returns the (T, S) mask under which query i, standing at position `S − T + i`, sees keys up to its own.
 pub fn causal_mask(t: usize, s: usize, device: &Device) -> Result<Tensor> {
     let mask: Vec<f32> =
         (0..t).flat_map(|i| (0..s).map(move |j| if j > s - t + i { f32::NEG_INFINITY } else { 0.0 })).collect();
     Tensor::from_vec(mask, (t, s), device)
+}
+
+/// Slows a rotary frequency down (transformers' `modeling_rope_utils.py`).
+fn slowed(frequency: f32, scaling: RopeScaling) -> f32 {
+    match scaling {
+        RopeScaling::Default => frequency,
+        RopeScaling::Linear(factor) => frequency / factor as f32,
+        RopeScaling::Llama3 { factor, low, high, original } => {
+            let turns = original as f32 * frequency / std::f32::consts::TAU;
+            let share = ((turns - low as f32) / (high - low) as f32).clamp(0.0, 1.0);
+            (1.0 - share) * (frequency / factor as f32) + share * frequency
+        }
+    }
 }
 
 /// Cosines and sines of the rotary position embedding (Llama layout: the two halves of a head rotate together).
@@ -20,8 +35,19 @@ pub struct Rotary {
 impl Rotary {
     /// Tabulates positions 0 to `positions` − 1 for heads of width `head_dim`; angles are made in f32 as transformers does.
     pub fn new(head_dim: usize, theta: f64, positions: usize, device: &Device) -> Result<Self> {
-        let inverse: Vec<f32> =
-            (0..head_dim / 2).map(|i| 1.0 / (theta as f32).powf(2.0 * i as f32 / head_dim as f32)).collect();
+        Self::scaled(head_dim, theta, RopeScaling::Default, positions, device)
+    }
+
+    /// As [`Self::new`], with frequencies slowed down.
+    pub fn scaled(
+        head_dim: usize,
+        theta: f64,
+        scaling: RopeScaling,
+        positions: usize,
+        device: &Device,
+    ) -> Result<Self> {
+        let frequency = |i| 1.0 / (theta as f32).powf(2.0 * i as f32 / head_dim as f32);
+        let inverse: Vec<f32> = (0..head_dim / 2).map(|i| slowed(frequency(i), scaling)).collect();
         let angles: Vec<f32> = (0..positions).flat_map(|p| inverse.iter().map(move |f| p as f32 * f)).collect();
         let angles = Tensor::from_vec(angles, (positions, head_dim / 2), device)?;
         Ok(Self { cos: angles.cos()?, sin: angles.sin()? })
