@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers may do what tests may")]
 
+#[expect(dead_code, reason = "this test has models of its own")]
 mod support;
 
 use std::collections::BTreeMap;
