@@ -12,9 +12,9 @@ use sentinel_core::diag::render;
 use sentinel_core::report::markdown::markdown;
 use sentinel_core::report::record::Counts;
 use sentinel_core::reporter::{Event, Reporter};
-use sentinel_core::run::{Outcome, RunError, TooMany};
+use sentinel_core::run::{Outcome, RunError, TooMany, write_whole};
 use sentinel_core::session::Finished;
-use sentinel_core::workflow::Workflow;
+use sentinel_core::workflow::{Workflow, node_of};
 
 /// Notes what stages did, for the JUnit file of a run that fails as well.
 #[derive(Default)]
@@ -69,7 +69,8 @@ pub(crate) fn tests_junit(name: &str, outcomes: &[Outcome], path: &Path) -> io::
 fn report(suite: TestSuite, path: &Path) -> io::Result<()> {
     let mut report = Report::new("sentinel");
     report.add_test_suite(suite);
-    write_whole(path, report.to_string().map_err(io::Error::other)?.as_bytes())
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    write_whole(path, report.to_string().map_err(io::Error::other)?.as_bytes(), folder)
 }
 
 fn case(
@@ -118,7 +119,7 @@ fn stage(error: &RunError) -> Option<String> {
         RunError::Fault(unit) => &unit.stage,
         _ => return None,
     };
-    id.split('/').next().map(str::to_owned)
+    Some(node_of(id).to_owned())
 }
 
 /// Returns a failure as a GitHub annotation.
@@ -137,16 +138,4 @@ pub(crate) fn summary(result: Result<&Finished, &RunError>, workflow: &Workflow,
         }
     };
     OpenOptions::new().create(true).append(true).open(path)?.write_all(text.as_bytes())
-}
-
-/// Writes a file aside and gives it its name when it is whole.
-fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut aside = tempfile::Builder::new().permissions(readable()).tempfile_in(folder)?;
-    aside.write_all(content)?;
-    aside.persist(path).map(|_| ()).map_err(|error| error.error)
-}
-
-fn readable() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o644)
 }

@@ -2,7 +2,7 @@
 //! their content. A file to commit: a run with `--locked` refuses whatever differs from it, and says what.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use crate::cache::KEY_SCHEMA;
 use crate::report::wording::value;
-use crate::run::RunError;
 use crate::run::prepare::{Prepared, PreparedNode};
+use crate::run::{RunError, write_whole};
 use crate::why::ingredients_differ;
 use crate::workflow::params::ParamValue;
-use crate::workflow::{Workflow, default_at};
+use crate::workflow::{Workflow, default_at, node_of};
 
 /// The file's name; it lies in a workflow's own root.
 pub const LOCK_FILE: &str = "sentinel.lock";
@@ -59,10 +59,7 @@ impl Locked {
     /// Returns what a workflow is made of.
     pub(crate) fn of(workflow: &Workflow, prepared: &[PreparedNode]) -> Self {
         let params = workflow.params.iter().filter(|(_, value)| !matches!(value, ParamValue::Path(_)));
-        let stages = prepared.iter().flat_map(|node| match node {
-            PreparedNode::Stage(stage) => std::slice::from_ref(stage),
-            PreparedNode::Loop { body, .. } => body.as_slice(),
-        });
+        let stages = prepared.iter().flat_map(PreparedNode::stages);
         let stage = |stage: &std::sync::Arc<Prepared>| (stage.id.clone(), stage.fingerprint.ingredients.clone());
         Self {
             seed: workflow.seed,
@@ -101,7 +98,7 @@ impl Locked {
                 None => lines.push(format!("stage `{id}` is new")),
             }
         }
-        let left = |id: &String| workflow.left_alone.contains(id.split('/').next().unwrap_or_default());
+        let left = |id: &String| workflow.left_alone.contains(node_of(id));
         let gone = self.stages.keys().filter(|id| !now.stages.contains_key(*id) && !left(id));
         lines.extend(gone.map(|id| format!("stage `{id}` is gone")));
         let of = |ids: Vec<&str>| ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
@@ -122,12 +119,10 @@ pub(crate) fn write(workflow: &Workflow, now: Locked) -> Result<PathBuf, RunErro
     (lock.version, lock.key_schema) = (LOCK_VERSION, KEY_SCHEMA);
     lock.workflows.insert(workflow.name.clone(), now);
     let text = serde_json::to_string_pretty(&lock).expect("a lock is JSON") + "\n";
-    let write = || {
-        let mut aside = tempfile::NamedTempFile::new_in(workflow.roots.own())?;
-        aside.write_all(text.as_bytes())?;
-        crate::run::publish::settle(aside, &path)
-    };
-    write().map(|()| path.clone()).map_err(|source| RunError::Output { path, source })
+    match write_whole(&path, text.as_bytes(), workflow.roots.own()) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(RunError::Output { path, source }),
+    }
 }
 
 /// Says how a workflow differs from what is locked.

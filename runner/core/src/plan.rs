@@ -13,7 +13,7 @@ use crate::run::schedule::Results;
 use crate::session::{self, maker, needs_by_id};
 use crate::stage::Work;
 use crate::why;
-use crate::workflow::{Need, NodeWork, Origin, Workflow};
+use crate::workflow::{Need, NodeWork, Origin, Workflow, node_of};
 
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Plan {
                 undecided: told.tally.undecided > 0,
                 after: after.into_iter().collect(),
                 because,
-                kept_only: workflow.kept_only.contains(told.id.split('/').next().unwrap_or_default()),
+                kept_only: workflow.kept_only.contains(node_of(&told.id)),
             });
         }
         let skipped = workflow.skipped.iter().map(|one| (one.id.clone(), one.because.clone())).collect();

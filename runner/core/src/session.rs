@@ -235,7 +235,8 @@ impl Session {
                 repeats.insert(told.id.clone(), Repeated { kept: kept.len() as u64, ..Repeated::default() });
             }
         }
-        let again = Again { keys, tolerance: options.tolerance, compared: Mutex::default() };
+        let again =
+            Again { keys, tolerance: options.tolerance, here: Store::this_platform(), compared: Mutex::default() };
         let bare = self.bare_context(&RunOptions::default(), OnMiss::Tell, reporter.clone(), stop.clone());
         let context = Arc::new(Context { again: Some(again), ..bare });
         execute(&context, &self.prepared, None)?;

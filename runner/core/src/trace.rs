@@ -12,10 +12,11 @@ use crate::report::collect;
 use crate::report::record::StageRecord;
 use crate::run::RunError;
 use crate::session::unknown;
+use crate::workflow::node_of;
 
-/// What a stage made of a record, at one step.
+/// A record's passage through a stage, in a loop at one step.
 #[derive(Debug, Clone, Serialize)]
-pub struct Traces {
+pub struct Passage {
     /// The stage; `loop/stage` in a loop's body.
     pub stage: String,
     /// The loop step.
@@ -60,13 +61,12 @@ pub struct Output {
 
 impl LastRun {
     /// Follows a record through the run: stage by stage, in a loop step by step.
-    pub fn trace(&self, record: &str) -> Result<Vec<Traces>, RunError> {
+    pub fn trace(&self, record: &str) -> Result<Vec<Passage>, RunError> {
         let mut way = Vec::new();
         for stage in self.record().stages.iter().filter(|stage| stage.kind != "loop") {
             way.extend(self.through(stage, record)?);
         }
         // Stages that work on everything at once tell of a record only what it is among.
-        way.sort_by_key(|one| one.step);
         if way.iter().any(|one| !one.is_whole || one.outputs.iter().any(|output| !output.rows.is_empty())) {
             return Ok(in_order(way, self));
         }
@@ -87,17 +87,20 @@ impl LastRun {
         Ok(ids)
     }
 
-    fn through(&self, stage: &StageRecord, record: &str) -> Result<Vec<Traces>, RunError> {
+    fn through(&self, stage: &StageRecord, record: &str) -> Result<Vec<Passage>, RunError> {
         let store = self.store();
         let trace = stage.trace.map(|trace| store.blob(&trace)).transpose()?.flatten();
         let trace = trace.and_then(|trace| decode_trace(&trace)).unwrap_or_default();
         let ingredients = ingredients(store, stage)?;
+        let listings =
+            stage.outputs.iter().map(|output| Ok((&*output.name, collect::listing(store, &output.listing)?)));
+        let listings: Vec<(&str, Artifact)> = listings.collect::<Result<_, RunError>>()?;
         let mut way = Vec::new();
         for unit in trace.into_iter().filter(|unit| unit.id.is_empty() || &*unit.id == record) {
             let quarantined = self.record().quarantine.iter();
             let mut aside = quarantined
                 .filter(|aside| aside.stage == stage.id && aside.record == record && aside.step == unit.step);
-            way.push(Traces {
+            way.push(Passage {
                 stage: stage.id.clone(),
                 step: unit.step,
                 is_whole: unit.id.is_empty(),
@@ -105,39 +108,38 @@ impl LastRun {
                 ingredients: ingredients.clone(),
                 made_on: store.made_on(&unit.key)?,
                 inputs: inputs(stage, &unit),
-                outputs: self.outputs(stage, record, unit.step)?,
+                outputs: outputs(store, &listings, record, unit.step)?,
                 aside: aside.next().map(|aside| format!("{}: {}", aside.reason, aside.detail)),
             });
         }
         Ok(way)
     }
+}
 
-    fn outputs(&self, stage: &StageRecord, record: &str, step: u32) -> Result<Vec<Output>, RunError> {
-        let mut outputs = Vec::new();
-        for output in &stage.outputs {
-            let (mut rows, mut files) = (Vec::new(), Vec::new());
-            match collect::listing(self.store(), &output.listing)? {
-                Artifact::Rows(units) => {
-                    for unit in units.iter().filter(|unit| &*unit.id == record && unit.step == step) {
-                        let kept = self.store().rows(&unit.rows)?;
-                        rows.extend(
-                            kept.iter().map(|row| serde_json::from_str(row).unwrap_or_else(|_| Value::from(&**row))),
-                        );
-                    }
+fn outputs(store: &Store, listings: &[(&str, Artifact)], record: &str, step: u32) -> Result<Vec<Output>, RunError> {
+    let mut outputs = Vec::new();
+    for (name, listing) in listings {
+        let (mut rows, mut files) = (Vec::new(), Vec::new());
+        match listing {
+            Artifact::Rows(units) => {
+                for unit in units.iter().filter(|unit| &*unit.id == record && unit.step == step) {
+                    let kept = store.rows(&unit.rows)?;
+                    rows.extend(
+                        kept.iter().map(|row| serde_json::from_str(row).unwrap_or_else(|_| Value::from(&**row))),
+                    );
                 }
-                Artifact::Files(all) => files.extend(all.files.keys().cloned()),
             }
-            outputs.push(Output { name: output.name.clone(), rows, files });
+            Artifact::Files(all) => files.extend(all.files.keys().cloned()),
         }
-        Ok(outputs)
+        outputs.push(Output { name: (*name).to_owned(), rows, files });
     }
+    Ok(outputs)
 }
 
 /// Puts steps of one stage beside those of its loop: stages in the order of the run, in a loop step by step.
-fn in_order(mut way: Vec<Traces>, run: &LastRun) -> Vec<Traces> {
+fn in_order(mut way: Vec<Passage>, run: &LastRun) -> Vec<Passage> {
     let place = |stage: &str| run.record().stages.iter().position(|record| record.id == stage).unwrap_or(usize::MAX);
-    let around = |stage: &str| stage.split('/').next().map_or(usize::MAX, place);
-    way.sort_by_key(|one| (around(&one.stage), one.step, place(&one.stage)));
+    way.sort_by_key(|one| (place(node_of(&one.stage)), one.step, place(&one.stage)));
     way
 }
 

@@ -104,10 +104,7 @@ pub(crate) fn because(
 }
 
 fn find<'p>(prepared: &'p [PreparedNode], id: &str) -> Option<&'p Prepared> {
-    let mut all = prepared.iter().flat_map(|node| match node {
-        PreparedNode::Stage(stage) => std::slice::from_ref(stage),
-        PreparedNode::Loop { body, .. } => body.as_slice(),
-    });
+    let mut all = prepared.iter().flat_map(PreparedNode::stages);
     all.find(|stage| stage.id == id).map(AsRef::as_ref)
 }
 

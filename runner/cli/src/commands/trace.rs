@@ -1,7 +1,7 @@
 //! `trace`: the way of one record through the last run.
 
 use sentinel_core::report::wording::value;
-use sentinel_core::trace::{Output, Traces};
+use sentinel_core::trace::{Output, Passage};
 use serde_json::Value;
 
 use super::{Desk, Told, fail, last};
@@ -17,7 +17,7 @@ const DIGEST_LETTERS: usize = 8;
 
 pub(super) fn run(desk: &Desk, args: &TraceArgs) -> Told {
     let way = last(desk, &args.workflow)?.trace(&args.record).map_err(|error| fail(&error))?;
-    let asked = |one: &&Traces| args.stage.as_ref().is_none_or(|stage| *stage == one.stage);
+    let asked = |one: &&Passage| args.stage.as_ref().is_none_or(|stage| *stage == one.stage);
     for one in way.iter().filter(asked) {
         let text = match args.json {
             true => serde_json::to_string(one).expect("a trace is JSON") + "\n",
@@ -31,7 +31,7 @@ pub(super) fn run(desk: &Desk, args: &TraceArgs) -> Told {
 }
 
 /// Tells one step; all its rows, if that is all there is to tell.
-fn told(one: &Traces, whole: bool) -> String {
+fn told(one: &Passage, whole: bool) -> String {
     let step = if one.stage.contains('/') { format!(", step {}", one.step) } else { String::new() };
     let among = if one.is_whole { ", with all other records" } else { "" };
     let mut text = format!("{}{step}{among}\n", one.stage);

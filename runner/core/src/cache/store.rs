@@ -148,11 +148,7 @@ impl Store {
             let source = io::Error::new(io::ErrorKind::NotFound, "there is no store");
             return Err(StoreError::Io { path: folder.to_owned(), source });
         }
-        Self::open_to_write(folder, |lock| match lock.try_lock() {
-            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::ResourceBusy.into()),
-            Err(TryLockError::Error(error)) => Err(error),
-            Ok(()) => Ok(()),
-        })
+        Self::open_to_write(folder, File::try_lock)
     }
 
     /// Opens a store that is there for reading.
@@ -161,7 +157,7 @@ impl Store {
         Ok(Self::with(folder, index, None))
     }
 
-    fn open_to_write(folder: &Path, take: fn(&File) -> io::Result<()>) -> Kept<Self> {
+    fn open_to_write(folder: &Path, take: fn(&File) -> Result<(), TryLockError>) -> Kept<Self> {
         let io = |source| StoreError::Io { path: folder.to_owned(), source };
         std::fs::create_dir_all(folder.join(versioned(BLOBS))).map_err(io)?;
         // Neither version control nor backups should follow a cache.
@@ -169,9 +165,9 @@ impl Store {
         let tag = "Signature: 8a477f597d28d172789f06886806bc55\n";
         std::fs::write(folder.join("CACHEDIR.TAG"), tag).map_err(io)?;
         let open = File::create(folder.join(versioned(OPEN))).map_err(io)?;
-        take(&open).map_err(|source| match source.kind() {
-            io::ErrorKind::ResourceBusy => StoreError::InUse { path: folder.to_owned() },
-            _ => io(source),
+        take(&open).map_err(|error| match error {
+            TryLockError::WouldBlock => StoreError::InUse { path: folder.to_owned() },
+            TryLockError::Error(source) => io(source),
         })?;
         let work = ProcessFolder::make(&folder.join(versioned("tmp"))).map_err(io)?;
         let index = tables::open(&folder.join(versioned(INDEX))).map_err(|error| of_sqlite(folder, error))?;
@@ -372,14 +368,13 @@ impl Store {
 }
 
 /// Takes a store's lock together with others; waits for whoever has it alone, as pruning does.
-fn together(lock: &File) -> io::Result<()> {
+fn together(lock: &File) -> Result<(), TryLockError> {
     match lock.try_lock_shared() {
         Err(TryLockError::WouldBlock) => {
             tracing::warn!("the store is being pruned; waiting for that");
-            lock.lock_shared()
+            lock.lock_shared().map_err(TryLockError::Error)
         }
-        Err(TryLockError::Error(error)) => Err(error),
-        Ok(()) => Ok(()),
+        taken => taken,
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Again {
     pub(crate) keys: BTreeSet<Digest>,
     /// Numbers that differ by so much of the greater one count as equal.
     pub(crate) tolerance: f64,
+    /// This machine.
+    pub(crate) here: String,
     pub(crate) compared: Mutex<Vec<Compared>>,
 }
 
@@ -48,7 +50,7 @@ impl Again {
         key: &Digest,
         difference: Option<String>,
     ) -> Result<(), StoreError> {
-        let made_on = store.made_on(key)?.filter(|made_on| *made_on != Store::this_platform());
+        let made_on = store.made_on(key)?.filter(|made_on| *made_on != self.here);
         let (stage, record) = (stage.to_owned(), record.to_owned());
         let compared = Compared { stage, record, step, difference, made_on };
         self.compared.lock().expect("no holder of the lock panics").push(compared);
@@ -182,7 +184,7 @@ mod tests {
     use super::*;
 
     fn difference(tolerance: f64, was: &str, is: &str) -> Option<String> {
-        let again = Again { keys: BTreeSet::new(), tolerance, compared: Mutex::default() };
+        let again = Again { keys: BTreeSet::new(), tolerance, here: String::new(), compared: Mutex::default() };
         let rows = |row: &str| Entry::Rows(vec![Arc::new(vec!["{}".into(), row.into()])]);
         again.difference(&rows(was), &rows(is), &["boxes"])
     }

@@ -19,7 +19,7 @@ use crate::digest::Digest;
 use crate::report::wording::value;
 use crate::reporter::Silent;
 use crate::stage::{Fault, Input, StageError, Unit, WholeInputs, WholeOutput, Work, to_rows};
-use crate::workflow::{Case, Expected, Node, Workflow};
+use crate::workflow::{Case, Expected, Workflow, find};
 
 /// Characters of a value that are told.
 const VALUE_CHARS: usize = 200;
@@ -64,7 +64,7 @@ enum Came {
 
 /// Runs one test; returns what is not as expected.
 fn run(context: &Context, case: &Case) -> Result<Option<String>, RunError> {
-    let node = node(&context.workflow, &case.stage);
+    let node = find(&context.workflow.nodes, &case.stage).expect("the workflow was checked: tests name its stages");
     let stage = node.stage().expect("tests name stages");
     let prepared = prepare_stage(node, stage, case.stage.clone(), &context.workflow, &context.files)
         .map_err(|(stage, error)| RunError::Stage { stage, error })?;
@@ -78,12 +78,6 @@ fn run(context: &Context, case: &Case) -> Result<Option<String>, RunError> {
         Err(Fault { reason, detail }) => return Ok(Some(format!("the record is at fault: {reason}: {detail}"))),
     };
     Ok(case.expected.iter().find_map(|(output, expected)| difference(output, expected, &came[output.as_str()])))
-}
-
-fn node<'w>(workflow: &'w Workflow, id: &str) -> &'w Node {
-    let (around, inner) = id.split_once('/').map_or((id, None), |(around, inner)| (around, Some(inner)));
-    let mut found = workflow.node(around).into_iter().flat_map(Node::and_body);
-    found.find(|node| node.id == inner.unwrap_or(around)).expect("the workflow was checked: tests name its stages")
 }
 
 /// What came in through a slot: the rows of every record.

@@ -11,7 +11,7 @@ use crate::cache::files::UserFiles;
 use crate::cache::store::Store;
 use crate::digest::Digest;
 use crate::reporter::{Event, Reporter};
-use crate::workflow::Workflow;
+use crate::workflow::{Workflow, node_of};
 
 /// What everything in one run shares.
 pub(crate) struct Context {
@@ -78,9 +78,8 @@ impl Context {
 
     /// Returns what a miss of a stage means.
     pub(crate) fn on_miss(&self, stage: &str) -> OnMiss {
-        let node = stage.split('/').next().unwrap_or_default();
         match self.on_miss {
-            OnMiss::Compute if self.workflow.kept_only.contains(node) => OnMiss::Fail,
+            OnMiss::Compute if self.workflow.kept_only.contains(node_of(stage)) => OnMiss::Fail,
             on_miss => on_miss,
         }
     }

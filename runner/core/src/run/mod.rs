@@ -26,5 +26,6 @@ mod whole;
 pub use again::{Compared, Repeated, Repeats};
 pub use cases::{Outcome, test};
 pub use error::{Ending, RunError, TooMany};
+pub use publish::write_whole;
 pub use select::{Selection, narrow};
 pub use stop::Stop;

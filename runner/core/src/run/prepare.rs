@@ -42,6 +42,16 @@ pub(crate) enum PreparedNode {
     Loop { body: Vec<Arc<Prepared>>, ends: Ends },
 }
 
+impl PreparedNode {
+    /// Returns its stages: itself, or those of its body.
+    pub(crate) fn stages(&self) -> &[Arc<Prepared>] {
+        match self {
+            Self::Stage(stage) => std::slice::from_ref(stage),
+            Self::Loop { body, .. } => body,
+        }
+    }
+}
+
 /// Prepares every node. `ends` tells for kinds that a loop can carry whether a row leaves it.
 pub(crate) fn prepare(
     workflow: &Workflow,

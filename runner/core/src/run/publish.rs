@@ -16,6 +16,7 @@ use crate::cache::kept::{Artifact, UnitRef};
 use crate::cache::store::{Store, StoreError};
 use crate::digest::Digest;
 use crate::report::record::{Quarantined, RunRecord};
+use crate::workflow::node_of;
 
 /// The files each output of a node was written to: output name → path below the run's folder → content.
 pub(crate) type Published = BTreeMap<String, BTreeMap<String, FileEntry>>;
@@ -149,8 +150,7 @@ impl Publisher {
         self.text(REPORT, report)?;
         self.text(RECORD, &(serde_json::to_string_pretty(record).expect("a record is JSON") + "\n"))?;
         let now: BTreeMap<&String, &FileEntry> = files_of(record).collect();
-        let is_old =
-            |file: &String| !now.contains_key(file) && !left_alone.contains(file.split('/').next().unwrap_or_default());
+        let is_old = |file: &String| !now.contains_key(file) && !left_alone.contains(node_of(file));
         for (file, entry) in earlier.iter().flat_map(files_of).filter(|(file, _)| is_old(file)) {
             let path = self.folder.join(file);
             // What somebody changed is theirs.
@@ -179,12 +179,8 @@ impl Publisher {
     /// Writes one file of the run's folder.
     pub(crate) fn text(&self, file: &str, text: &str) -> Result<(), RunError> {
         let path = self.folder.join(file);
-        let write = || {
-            let mut aside = tempfile::NamedTempFile::new_in(self.aside()?)?;
-            aside.write_all(text.as_bytes())?;
-            settle(aside, &path)
-        };
-        write().map_err(|source| RunError::Output { path: path.clone(), source })
+        let written = self.aside().and_then(|aside| write_whole(&path, text.as_bytes(), &aside));
+        written.map_err(|source| RunError::Output { path: path.clone(), source })
     }
 }
 
@@ -211,8 +207,15 @@ fn files_of(record: &RunRecord) -> impl Iterator<Item = (&String, &FileEntry)> {
     record.stages.iter().flat_map(|stage| &stage.outputs).flat_map(|output| &output.files)
 }
 
+/// Writes a file in the folder `aside`, and gives it its name when it is whole. Both must lie on one file system.
+pub fn write_whole(path: &Path, content: &[u8], aside: &Path) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(aside)?;
+    file.write_all(content)?;
+    settle(file, path)
+}
+
 /// Syncs a finished file and gives it its name.
-pub(crate) fn settle(aside: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+fn settle(aside: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     readable(aside.path())?;
     aside.as_file().sync_all()?;
     aside.persist(path).map(|_| ()).map_err(|error| error.error)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::RunError;
 use crate::session::unknown;
-use crate::workflow::{Node, Origin, Workflow};
+use crate::workflow::{Node, Origin, Workflow, node_of};
 
 /// Which part of a workflow is run; each names stages by id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub fn narrow(mut workflow: Workflow, selection: &Selection) -> Result<Workflow,
     let names: BTreeSet<&str> = workflow.nodes.iter().flat_map(Node::and_body).flat_map(Node::asset_names).collect();
     workflow.assets.retain(|name, _| names.contains(name.as_str()));
     workflow.left_alone = left.into_iter().map(|node: Node| node.id).collect();
-    workflow.skipped.retain(|skipped| stays.contains(skipped.id.split('/').next().unwrap_or_default()));
+    workflow.skipped.retain(|skipped| stays.contains(node_of(&skipped.id)));
     workflow.report.compare.retain(|id| stays.contains(id));
     Ok(workflow)
 }

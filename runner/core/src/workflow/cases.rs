@@ -9,7 +9,7 @@ use super::check::neutral::filled;
 use super::check::{Checker, Owner};
 use super::fields::{Fields, Keys, mapping, word};
 use super::yaml::{Node as Tree, Place, Spanned, shortened};
-use super::{Node, Registry};
+use super::{Node, Registry, find};
 use crate::artifact::Form;
 use crate::diag::{Span, advice};
 use crate::stage::{Slot, Stage};
@@ -234,15 +234,6 @@ impl CaseReader<'_, '_> {
     fn error(&mut self, code: &'static str, at: Place, message: String) {
         let diagnostic = self.checker.sink.error(code, at, message);
         self.checker.sink.push(diagnostic);
-    }
-}
-
-fn find<'n>(nodes: &'n [Node], id: &str) -> Option<&'n Node> {
-    let (around, inner) = id.split_once('/').map_or((id, None), |(around, inner)| (around, Some(inner)));
-    let node = nodes.iter().find(|node| node.id == around)?;
-    match inner {
-        Some(inner) => node.and_body().skip(1).find(|member| member.id == inner),
-        None => Some(node),
     }
 }
 

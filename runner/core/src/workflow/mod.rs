@@ -275,8 +275,7 @@ impl Workflow {
 
     /// Returns the stage with this id; `loop/stage` in a loop's body.
     pub fn stage(&self, id: &str) -> Option<&StageNode> {
-        let Some((around, inner)) = id.split_once('/') else { return self.node(id)?.stage() };
-        self.node(around)?.and_body().skip(1).find(|member| member.id == inner)?.stage()
+        find(&self.nodes, id)?.stage()
     }
 
     /// Returns an error for every path the workflow names that is not there, or is a file where a folder is needed or the reverse.
@@ -309,6 +308,20 @@ impl Workflow {
             marked_paths(&stage.identity, &stage.marks, &mut paths);
         }
         paths
+    }
+}
+
+/// Returns the id of the node a stage belongs to: its own, or that of the loop in whose body it stands.
+pub fn node_of(stage: &str) -> &str {
+    stage.split_once('/').map_or(stage, |(around, _)| around)
+}
+
+/// Returns the node with this id; `loop/stage` in a loop's body.
+pub(crate) fn find<'n>(nodes: &'n [Node], id: &str) -> Option<&'n Node> {
+    let node = nodes.iter().find(|node| node.id == node_of(id))?;
+    match id.split_once('/') {
+        Some((_, inner)) => node.and_body().skip(1).find(|member| member.id == inner),
+        None => Some(node),
     }
 }
 
