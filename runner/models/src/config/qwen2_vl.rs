@@ -54,43 +54,20 @@ impl QwenConfig {
     /// Reads the text of a `config.json` of model type `qwen2_vl`.
     pub(crate) fn parse_2(text: &str) -> Result<Config, String> {
         let (vision, whole) = parts::<RawVision2>(text)?;
-        let config = Self {
-            hidden: vision.embed_dim,
-            intermediate: (vision.mlp_ratio * vision.embed_dim as f64) as usize,
-            layers: vision.depth,
-            heads: vision.num_heads,
-            patch: vision.patch_size,
-            temporal: vision.temporal_patch_size,
-            merge: vision.spatial_merge_size,
-            activation: vision.hidden_act,
-            rope_theta: theta(vision.rope_parameters.as_ref()),
-            windows: None,
-        };
-        let channels = vision.in_channels.unwrap_or(CHANNELS);
-        config.resolve(&whole, channels, vision.hidden_size, Family::Qwen2Vl)
+        let intermediate = (vision.mlp_ratio * vision.embed_dim as f64) as usize;
+        let config = vision.patches.tower([vision.embed_dim, intermediate], vision.hidden_act, None);
+        config.resolve(&whole, vision.patches.channels(), vision.hidden_size, Family::Qwen2Vl)
     }
 
     /// Reads the text of a `config.json` of model type `qwen2_5_vl`.
     pub(crate) fn parse_2_5(text: &str) -> Result<Config, String> {
         let (vision, whole) = parts::<RawVision25>(text)?;
-        positive("vision_config", &[vision.patch_size, vision.spatial_merge_size])?;
-        let config = Self {
-            hidden: vision.hidden_size,
-            intermediate: vision.intermediate_size,
-            layers: vision.depth,
-            heads: vision.num_heads,
-            patch: vision.patch_size,
-            temporal: vision.temporal_patch_size,
-            merge: vision.spatial_merge_size,
-            activation: vision.hidden_act,
-            rope_theta: theta(vision.rope_parameters.as_ref()),
-            windows: Some(Windows {
-                side: vision.window_size / vision.spatial_merge_size / vision.patch_size,
-                full: vision.fullatt_block_indexes,
-            }),
-        };
-        let channels = vision.in_channels.unwrap_or(CHANNELS);
-        config.resolve(&whole, channels, vision.out_hidden_size, Family::Qwen25Vl)
+        let patches = &vision.patches;
+        positive("vision_config", &[patches.patch_size, patches.spatial_merge_size])?;
+        let side = vision.window_size / patches.spatial_merge_size / patches.patch_size;
+        let windows = Windows { side, full: vision.fullatt_block_indexes };
+        let config = patches.tower([vision.hidden_size, vision.intermediate_size], vision.hidden_act, Some(windows));
+        config.resolve(&whole, patches.channels(), vision.out_hidden_size, Family::Qwen25Vl)
     }
 
     /// Checks the tower and joins it with the rest; `out` is the width of what it gives.
@@ -149,15 +126,11 @@ fn parts<R: DeserializeOwned>(text: &str) -> Result<(R, Value), String> {
     Ok((R::deserialize(vision).map_err(|error| format!("`vision_config`: {error}"))?, whole))
 }
 
-/// Fields that are absent take the defaults of transformers' `Qwen2VLVisionConfig`.
+/// What both towers are configured with; the defaults are the same.
 #[derive(Deserialize)]
 #[serde(default)]
-struct RawVision2 {
+struct RawPatches {
     depth: usize,
-    embed_dim: usize,
-    hidden_size: usize,
-    hidden_act: Activation,
-    mlp_ratio: f64,
     num_heads: usize,
     #[serde(alias = "in_chans")]
     in_channels: Option<usize>,
@@ -167,20 +140,67 @@ struct RawVision2 {
     rope_parameters: Option<RawRope>,
 }
 
-impl Default for RawVision2 {
+impl Default for RawPatches {
     fn default() -> Self {
         Self {
             depth: 32,
-            embed_dim: 1280,
-            hidden_size: 3584,
-            hidden_act: Activation::QuickGelu,
-            mlp_ratio: 4.0,
             num_heads: 16,
             in_channels: None,
             patch_size: 14,
             spatial_merge_size: 2,
             temporal_patch_size: 2,
             rope_parameters: None,
+        }
+    }
+}
+
+impl RawPatches {
+    fn channels(&self) -> usize {
+        self.in_channels.unwrap_or(CHANNELS)
+    }
+
+    /// Returns a tower of this width and width of its feed-forward layers.
+    fn tower(
+        &self,
+        [hidden, intermediate]: [usize; 2],
+        activation: Activation,
+        windows: Option<Windows>,
+    ) -> QwenConfig {
+        QwenConfig {
+            hidden,
+            intermediate,
+            layers: self.depth,
+            heads: self.num_heads,
+            patch: self.patch_size,
+            temporal: self.temporal_patch_size,
+            merge: self.spatial_merge_size,
+            activation,
+            rope_theta: self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta).unwrap_or(10_000.0),
+            windows,
+        }
+    }
+}
+
+/// Fields that are absent take the defaults of transformers' `Qwen2VLVisionConfig`.
+#[derive(Deserialize)]
+#[serde(default)]
+struct RawVision2 {
+    #[serde(flatten)]
+    patches: RawPatches,
+    embed_dim: usize,
+    hidden_size: usize,
+    hidden_act: Activation,
+    mlp_ratio: f64,
+}
+
+impl Default for RawVision2 {
+    fn default() -> Self {
+        Self {
+            embed_dim: 1280,
+            hidden_size: 3584,
+            hidden_act: Activation::QuickGelu,
+            mlp_ratio: 4.0,
+            patches: RawPatches::default(),
         }
     }
 }
@@ -189,18 +209,12 @@ impl Default for RawVision2 {
 #[derive(Deserialize)]
 #[serde(default)]
 struct RawVision25 {
-    depth: usize,
+    #[serde(flatten)]
+    patches: RawPatches,
     hidden_size: usize,
     intermediate_size: usize,
     out_hidden_size: usize,
     hidden_act: Activation,
-    num_heads: usize,
-    #[serde(alias = "in_chans")]
-    in_channels: Option<usize>,
-    patch_size: usize,
-    spatial_merge_size: usize,
-    temporal_patch_size: usize,
-    rope_parameters: Option<RawRope>,
     window_size: usize,
     fullatt_block_indexes: Vec<usize>,
 }
@@ -208,25 +222,15 @@ struct RawVision25 {
 impl Default for RawVision25 {
     fn default() -> Self {
         Self {
-            depth: 32,
             hidden_size: 3584,
             intermediate_size: 3420,
             out_hidden_size: 3584,
             hidden_act: Activation::Silu,
-            num_heads: 16,
-            in_channels: None,
-            patch_size: 14,
-            spatial_merge_size: 2,
-            temporal_patch_size: 2,
-            rope_parameters: None,
+            patches: RawPatches::default(),
             window_size: 112,
             fullatt_block_indexes: vec![7, 15, 23, 31],
         }
     }
-}
-
-fn theta(rope: Option<&RawRope>) -> f64 {
-    rope.and_then(|rope| rope.rope_theta).unwrap_or(10_000.0)
 }
 
 fn image_pad() -> u32 {

@@ -9,7 +9,7 @@ use image::{RgbImage, imageops};
 use sentinel_pictures::{Filter, Transparency, decode, dimensions, resize};
 use serde::Deserialize;
 
-use super::{ImageError, Picture, Processor, Scaling, bicubic, by_bicubic, one_255th, read_settings};
+use super::{ImageError, Picture, Processor, RawScaling, Scaling, read_settings};
 use crate::ModelError;
 use crate::config::{ClipConfig, LlavaNextConfig, checked_pinpoints, published_pinpoints};
 use crate::model::Place;
@@ -37,12 +37,8 @@ pub(crate) struct Tiling {
 struct Raw {
     size: RawSize,
     crop_size: RawCrop,
-    #[serde(default = "bicubic")]
-    resample: u32,
-    #[serde(default = "one_255th")]
-    rescale_factor: f64,
-    image_mean: [f64; 3],
-    image_std: [f64; 3],
+    #[serde(flatten)]
+    scaling: RawScaling,
     image_grid_pinpoints: Option<Vec<(usize, usize)>>,
 }
 
@@ -68,7 +64,7 @@ impl AnyresProcessor {
     }
 
     fn resolve(raw: &Raw, config: &LlavaNextConfig) -> Result<Self, String> {
-        by_bicubic(raw.resample)?;
+        let scaling = raw.scaling.resolve()?;
         let side = config.llava.vision.image as u32;
         let size = match raw.size {
             RawSize::Edge { shortest_edge } | RawSize::Number(shortest_edge) => (shortest_edge, shortest_edge),
@@ -88,7 +84,6 @@ impl AnyresProcessor {
             let known = &config.pinpoints;
             return Err(format!("`image_grid_pinpoints` is {pinpoints:?}, and {known:?} in `config.json`"));
         }
-        let scaling = Scaling::of(raw.rescale_factor, raw.image_mean, raw.image_std)?;
         Ok(Self { side, scaling, config: config.clone() })
     }
 

@@ -8,7 +8,7 @@ use image::RgbImage;
 use sentinel_pictures::{Filter, SIDE_MAX, Transparency, decode, resize};
 use serde::Deserialize;
 
-use super::{ImageError, Picture, Processor, Scaling, bicubic, by_bicubic, one_255th, read_settings};
+use super::{ImageError, Picture, Processor, RawScaling, Scaling, read_settings};
 use crate::ModelError;
 use crate::config::LlavaConfig;
 use crate::model::Place;
@@ -26,12 +26,8 @@ pub struct ClipProcessor {
 struct Raw {
     size: RawSize,
     crop_size: RawCrop,
-    #[serde(default = "bicubic")]
-    resample: u32,
-    #[serde(default = "one_255th")]
-    rescale_factor: f64,
-    image_mean: [f64; 3],
-    image_std: [f64; 3],
+    #[serde(flatten)]
+    scaling: RawScaling,
 }
 
 #[derive(Deserialize)]
@@ -74,11 +70,10 @@ impl ClipProcessor {
             RawCrop::Number(side) => side,
             RawCrop::Sides { height, width } => return Err(format!("`crop_size` {width}×{height} is not square")),
         };
-        by_bicubic(raw.resample)?;
+        let scaling = raw.scaling.resolve()?;
         if crop == 0 || crop > shortest_edge || shortest_edge > SIDE_MAX {
             return Err(format!("`crop_size` {crop} does not fit into `shortest_edge` {shortest_edge}"));
         }
-        let scaling = Scaling::of(raw.rescale_factor, raw.image_mean, raw.image_std)?;
         Ok(Self { shortest_edge, crop, scaling, tokens })
     }
 

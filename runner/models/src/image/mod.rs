@@ -9,6 +9,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use sentinel_pictures::{PictureError, SIDE_MAX};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::ModelError;
@@ -76,6 +77,30 @@ pub trait Processor: Send + Sync {
     fn prepare(&self, encoded: &[u8], device: &Device) -> Result<Picture, ImageError>;
 }
 
+/// What every processor's settings say of resizing and of bytes.
+#[derive(Deserialize)]
+struct RawScaling {
+    #[serde(default = "bicubic")]
+    resample: u32,
+    #[serde(default = "one_255th")]
+    rescale_factor: f64,
+    image_mean: [f64; 3],
+    image_std: [f64; 3],
+}
+
+impl RawScaling {
+    /// Checks that pictures are resized by the one filter there is, and that bytes can be scaled so.
+    fn resolve(&self) -> Result<Scaling, String> {
+        if self.resample != BICUBIC {
+            return Err(format!("`resample` is {}; {BICUBIC} (bicubic) expected", self.resample));
+        }
+        if self.image_std.contains(&0.0) {
+            return Err("`image_std` has a zero".to_owned());
+        }
+        Ok(Scaling { rescale: self.rescale_factor, mean: self.image_mean, std: self.image_std })
+    }
+}
+
 /// What is done to every byte: rescaled, less a mean, over a deviation, channel by channel.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Scaling {
@@ -85,13 +110,6 @@ pub(crate) struct Scaling {
 }
 
 impl Scaling {
-    fn of(rescale: f64, mean: [f64; 3], std: [f64; 3]) -> Result<Self, String> {
-        match std.contains(&0.0) {
-            true => Err("`image_std` has a zero".to_owned()),
-            false => Ok(Self { rescale, mean, std }),
-        }
-    }
-
     /// Returns the value of a byte in a channel, in f32 as the reference computes.
     fn value(&self, byte: u8, channel: usize) -> f32 {
         ((f64::from(byte) * self.rescale) as f32 - self.mean[channel] as f32) / self.std[channel] as f32
@@ -104,14 +122,6 @@ fn bicubic() -> u32 {
 
 fn one_255th() -> f64 {
     1.0 / 255.0
-}
-
-/// Checks that pictures are resized by the one filter there is.
-fn by_bicubic(resample: u32) -> Result<(), String> {
-    match resample {
-        BICUBIC => Ok(()),
-        other => Err(format!("`resample` is {other}; {BICUBIC} (bicubic) expected")),
-    }
 }
 
 /// Reads `preprocessor_config.json`, or the `image_processor` part of `processor_config.json`, and resolves it.

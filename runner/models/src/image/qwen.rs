@@ -8,7 +8,7 @@ use image::RgbImage;
 use sentinel_pictures::{Filter, SIDE_MAX, Transparency, decode, dimensions, resize};
 use serde::Deserialize;
 
-use super::{ImageError, Picture, Processor, Scaling, bicubic, by_bicubic, one_255th, read_settings};
+use super::{ImageError, Picture, Processor, RawScaling, Scaling, read_settings};
 use crate::ModelError;
 use crate::config::QwenConfig;
 use crate::model::Place;
@@ -37,12 +37,8 @@ struct Raw {
     size: RawSize,
     min_pixels: Option<usize>,
     max_pixels: Option<usize>,
-    #[serde(default = "bicubic")]
-    resample: u32,
-    #[serde(default = "one_255th")]
-    rescale_factor: f64,
-    image_mean: [f64; 3],
-    image_std: [f64; 3],
+    #[serde(flatten)]
+    scaling: RawScaling,
     #[serde(default = "fourteen")]
     patch_size: usize,
     #[serde(default = "two")]
@@ -82,7 +78,7 @@ impl QwenProcessor {
     }
 
     fn resolve(raw: &Raw) -> Result<Self, String> {
-        by_bicubic(raw.resample)?;
+        let scaling = raw.scaling.resolve()?;
         let pixels_min = raw.min_pixels.or(raw.size.shortest_edge).unwrap_or(56 * 56);
         let pixels_max = raw.max_pixels.or(raw.size.longest_edge).unwrap_or(28 * 28 * 1280);
         let side_max = SIDE_MAX as usize;
@@ -97,7 +93,7 @@ impl QwenProcessor {
         Ok(Self {
             pixels_min,
             pixels_max,
-            scaling: Scaling::of(raw.rescale_factor, raw.image_mean, raw.image_std)?,
+            scaling,
             patch: raw.patch_size,
             temporal: raw.temporal_patch_size,
             merge: raw.merge_size,
