@@ -39,6 +39,7 @@ from transformers import (
 )
 
 from processor import write_json
+from words import CONTEXTS, QUESTION, VOCABULARY, word
 
 ROOT = Path(__file__).parent.parent / "fixtures"
 OUT = ROOT / "families"
@@ -46,22 +47,11 @@ PICTURES = ["alpha", "even", "gray", "gray-alpha", "long", "narrow", "odd", "pal
 # Of these the model is asked; the others are only prepared.
 ASKED = ["odd", "long", "narrow"]
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-VOCABULARY, NEW_TOKENS = 160, 32
-QUESTION = "bab babe babi?"
-CONTEXTS = [[], ["babo gage."], ["babo gage.", "bibi babu 17."]]
+NEW_TOKENS = 32
 TEXT = {
     "vocab_size": VOCABULARY, "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 2, "num_attention_heads": 3,
     "num_key_value_heads": 1, "max_position_embeddings": 256,
 }
-
-
-def word(number):
-    """A word of its own for every id; every sixth ends a sentence, some of them with a number that has a period."""
-    syllables = [consonant + vowel for consonant in "bdfghklmnprtv" for vowel in "aeiou"]
-    plain = "ba" + syllables[number % 65] + "gi" * (number // 65)
-    if number % 6:
-        return plain
-    return f"{number}." if number % 18 == 0 else plain + ".!?"[number // 6 % 3]
 
 
 def write_tokenizer(directory, specials, end, template):

@@ -24,24 +24,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoProcessor, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from processor import write_processor
+from words import CONTEXTS, QUESTION, VOCABULARY, word
 
 OUT = Path(__file__).parent.parent / "fixtures" / "generate"
 SEED = 12
-VOCABULARY, IMAGE, SIDE = 160, 159, 28
+IMAGE, SIDE = 159, 28
 RANK, ALPHA = 4, 8
-QUESTION = "bab babe babi?"
-CONTEXTS = [[], ["babo gage."], ["babo gage.", "bibi babu 17."]]
 NEW_TOKENS = 48
 SAMPLING = {"do_sample": True, "temperature": 0.8, "top_k": 40, "top_p": 0.9}
-
-
-def word(number):
-    """A word of its own for every id; every sixth ends a sentence, some of them with a number that has a period."""
-    syllables = [consonant + vowel for consonant in "bdfghklmnprtv" for vowel in "aeiou"]
-    plain = "ba" + syllables[number % 65] + "gi" * (number // 65)
-    if number % 6:
-        return plain
-    return f"{number}." if number % 18 == 0 else plain + ".!?"[number // 6 % 3]
 
 
 def write_weights(directory):
