@@ -3,8 +3,8 @@
 
 usage: python tests/reference/published.py     (torch 2.15, transformers 5.23; reads and writes tests/fixtures/published)
 
-The configurations there are those the hub has, their layouts included; the weights are not needed: models are made on the meta
-device. Tensors are told by pattern, a layer's number replaced by `*`: how many there are, then their shape. Pictures are
+The configurations there were written down from what is known of the published ones, their layouts included, and have not been
+compared with the published files; the weights are not needed: models are made on the meta device. Tensors are told by pattern, a layer's number replaced by `*`: how many there are, then their shape. Pictures are
 told by height and width: what Qwen2-VL resizes them to, or nothing where it refuses, and how many tokens LLaVA-NeXT gives them.
 """
 
