@@ -85,6 +85,10 @@ fn results_can_be_looked_at() {
     let cache = desk.sentinel(&["cache", "verify"], &[]);
     assert_eq!(cache.code, 0, "{cache}");
     assert!(cache.stdout.contains("are what was written") && !cache.stdout.contains("damaged"), "{cache}");
+    let list = desk.sentinel(&["cache", "list"], &[]);
+    assert!(list.stdout.contains("quickstart train") && list.stdout.contains("MiB"), "{list}");
+    let diff = desk.sentinel(&["cache", "diff", "quickstart"], &[]);
+    assert!(diff.code == 0 && diff.stdout.contains("all results both have are the same"), "{diff}");
     desk.edit("quickstart.yaml", "kind: sample", "kind: sampel");
     let pairs = desk.sentinel(&["cat", "quickstart.yaml", "bootstrap.pairs"], &QUICKSTART);
     assert_eq!(pairs.stdout, published, "a mistake in the file keeps nothing of the last run back");

@@ -139,6 +139,23 @@ pub(crate) enum Command {
 /// What `cache` does beside telling a store's size.
 #[derive(Subcommand)]
 pub(crate) enum CacheCommand {
+    /// Lists what is kept, a line for every way a stage was set up, what was used last first.
+    List {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Says how two runs differ: what they were made of, what came in, and which results are other.
+    #[command(
+        after_help = "A run is named by its workflow (the last run of it), by NAME~1 (the one before, and so on), or by the first digits of\nits digest, as `sentinel runs` lists them.\n\nExamples: sentinel cache diff quickstart~1 quickstart\n          sentinel cache diff 3f09 a41c"
+    )]
+    Diff {
+        /// The earlier run.
+        was: String,
+        /// The later run; without it, the last run of the same workflow.
+        now: Option<String>,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
     /// Reads everything and checks it against its digest; what is damaged is removed, and computed anew by the next run.
     Verify {
         #[command(flatten)]

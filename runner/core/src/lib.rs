@@ -17,6 +17,7 @@
 pub mod artifact;
 pub mod cache;
 pub mod diag;
+pub mod diff;
 pub mod digest;
 pub mod graph;
 pub mod job;

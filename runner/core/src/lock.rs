@@ -6,9 +6,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cache::KEY_SCHEMA;
+use crate::cache::store::{Store, StoreError};
+use crate::report::record::RunRecord;
 use crate::report::wording::value;
 use crate::run::prepare::{Prepared, PreparedNode};
 use crate::run::{RunError, write_whole};
@@ -68,8 +70,25 @@ impl Locked {
         }
     }
 
-    /// Says how a workflow differs from what is locked; a difference that several stages share is told once.
-    fn differences(&self, now: &Self, workflow: &Workflow) -> Vec<String> {
+    /// Returns what a run that came to its end was made of, as far as the store still knows; paths count as they were given.
+    pub(crate) fn of_run(run: &RunRecord, store: &Store) -> Result<Self, StoreError> {
+        let mut stages = BTreeMap::new();
+        for (id, fingerprint) in run.stages.iter().filter_map(|stage| Some((&stage.id, stage.fingerprint?))) {
+            // What was pruned can still be told from something else.
+            let ingredients = store.ingredients(&fingerprint)?.unwrap_or_else(|| json!({ "pruned": fingerprint }));
+            stages.insert(id.clone(), ingredients);
+        }
+        Ok(Self { seed: run.seed, params: run.params.iter().cloned().collect(), stages })
+    }
+
+    /// Says how `now` differs from this; a difference that several stages share is told once. `default` knows what a field of a
+    /// stage's `with` is by default, `is_left` which stages `now` is silent about on purpose.
+    pub(crate) fn differences(
+        &self,
+        now: &Self,
+        default: &dyn Fn(&str, &[&str]) -> Option<Value>,
+        is_left: &dyn Fn(&str) -> bool,
+    ) -> Vec<String> {
         let mut lines = Vec::new();
         if self.seed != now.seed {
             lines.push(format!("`seed` was {} and is {}", self.seed, now.seed));
@@ -89,8 +108,7 @@ impl Locked {
         lines.extend(gone.map(|name| format!("parameter `{name}` is gone")));
         let mut shared: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for (id, is) in &now.stages {
-            let stage = workflow.stage(id);
-            let default = |path: &[&str]| stage.and_then(|stage| default_at(&stage.schema, &stage.with, path));
+            let default = |path: &[&str]| default(id, path);
             match self.stages.get(id) {
                 Some(was) => ingredients_differ(was, is, &default)
                     .into_iter()
@@ -98,8 +116,7 @@ impl Locked {
                 None => lines.push(format!("stage `{id}` is new")),
             }
         }
-        let left = |id: &String| workflow.left_alone.contains(node_of(id));
-        let gone = self.stages.keys().filter(|id| !now.stages.contains_key(*id) && !left(id));
+        let gone = self.stages.keys().filter(|id| !now.stages.contains_key(*id) && !is_left(id));
         lines.extend(gone.map(|id| format!("stage `{id}` is gone")));
         let of = |ids: Vec<&str>| ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
         lines.extend(shared.into_iter().map(|(line, ids)| format!("{line} (of {})", of(ids))));
@@ -136,7 +153,12 @@ pub(crate) fn check(workflow: &Workflow, now: &Locked) -> Result<Vec<String>, Ru
             refuse(format!("was written by a version whose digests are not comparable ({})", lock.key_schema))
         }
         Some(lock) => match lock.workflows.get(&workflow.name) {
-            Some(locked) => Ok(locked.differences(now, workflow)),
+            Some(locked) => {
+                let default = |id: &str, path: &[&str]| {
+                    workflow.stage(id).and_then(|stage| default_at(&stage.schema, &stage.with, path))
+                };
+                Ok(locked.differences(now, &default, &|id| workflow.left_alone.contains(node_of(id))))
+            }
             None => refuse(format!("says nothing of `{}`", workflow.name)),
         },
     }

@@ -90,7 +90,8 @@ pub(crate) fn because(
     if kept.iter().any(|kept| kept.digest == stage.fingerprint.digest) {
         let earlier = earlier_trace(workflow, store, &stage.fingerprint.digest)?;
         let slots: Vec<&str> = stage.inputs.iter().map(|wire| wire.slot.name).collect();
-        return Ok(of_inputs(told, &earlier, &slots));
+        let missed = told.tally.missed.iter().map(|place| &told.tally.trace[*place]);
+        return Ok(of_inputs(missed, &earlier, &slots));
     }
     let known = workflow.stage(&told.id);
     let default = |path: &[&str]| known.and_then(|stage| default_at(&stage.schema, &stage.with, path));
@@ -118,12 +119,17 @@ fn earlier_trace(workflow: &Workflow, store: &Store, fingerprint: &Digest) -> Re
     Ok(store.blob(&trace)?.and_then(|bytes| decode_trace(&bytes)).unwrap_or_default())
 }
 
-fn of_inputs(told: &Told, earlier: &[Traced], slots: &[&str]) -> Vec<String> {
+/// Says what is other about the inputs of these units than it was, for a stage that is what it was.
+pub(crate) fn of_inputs<'u>(
+    units: impl Iterator<Item = &'u Traced>,
+    earlier: &[Traced],
+    slots: &[&str],
+) -> Vec<String> {
     let known: BTreeMap<(&str, u32), &Traced> = earlier.iter().map(|unit| ((&*unit.id, unit.step), unit)).collect();
     let mut new: Vec<&str> = Vec::new();
     let mut changed: BTreeMap<Vec<&str>, Vec<&str>> = BTreeMap::new();
     let mut gone: Vec<&str> = Vec::new();
-    for unit in told.tally.missed.iter().map(|place| &told.tally.trace[*place]) {
+    for unit in units {
         let Some(before) = known.get(&(&*unit.id, unit.step)) else {
             new.push(&unit.id);
             continue;
@@ -142,7 +148,7 @@ fn of_inputs(told: &Told, earlier: &[Traced], slots: &[&str]) -> Vec<String> {
         let slots = slots.iter().map(|slot| format!("`{slot}`")).collect::<Vec<_>>().join(" and ");
         // A stage that works on everything at once has no record of its own.
         if ids == [""] {
-            lines.push(format!("{slots} came in with other content than last time"));
+            lines.push(format!("{slots} came in with other content"));
         } else {
             let count = counted(ids.len() as u64, "record");
             lines.push(format!("{slots} came in with other content for {count}: {}", named(ids)));

@@ -1,7 +1,11 @@
-//! `cache`: how much a store keeps, whether it is whole, and room in it.
+//! `cache`: how much a store keeps and of what, how runs on it differ, whether it is whole, and room in it.
+
+use std::time::{Duration, SystemTime};
 
 use sentinel_core::cache::prune::{Room, prune};
-use sentinel_core::report::wording::counted;
+use sentinel_core::diff;
+use sentinel_core::report::record::RunRecord;
+use sentinel_core::report::wording::{counted, past};
 
 use super::{Told, fail, open_store, store_folder};
 use crate::args::{CacheCommand, StoreArgs};
@@ -11,6 +15,8 @@ use crate::printer;
 pub(super) fn run(what: Option<&CacheCommand>, store: &StoreArgs) -> Told {
     match what {
         None => size(store),
+        Some(CacheCommand::List { store }) => list(store),
+        Some(CacheCommand::Diff { was, now, store }) => difference(was, now.as_deref(), store),
         Some(CacheCommand::Verify { store }) => verify(store),
         Some(CacheCommand::Prune { store, older_than, max_size, dry_run }) => {
             make_room(store, Room { older_than: *older_than, max_bytes: *max_size }, *dry_run)
@@ -31,6 +37,43 @@ fn size(args: &StoreArgs) -> Told {
         counted(size.blobs, "file"),
         mib(size.blob_bytes),
     ))?;
+    Ok(Exit::Done)
+}
+
+fn list(args: &StoreArgs) -> Told {
+    let listed = open_store(args)?.list().map_err(|error| fail(&error.into()))?;
+    let mut text = String::new();
+    for listed in &listed {
+        let used = SystemTime::UNIX_EPOCH + Duration::from_secs(listed.used);
+        let ago = past(SystemTime::now().duration_since(used).unwrap_or_default());
+        let of: Vec<String> = listed.stages.iter().map(|(workflow, stage)| format!("{workflow} {stage}")).collect();
+        let of = if of.is_empty() { "of no run that came to its end".to_owned() } else { of.join(", ") };
+        text += &format!(
+            "{}  {:<10} {:>9} results {:>10}  used {ago:>10} ago  {of}\n",
+            listed.fingerprint.short(),
+            listed.kind,
+            listed.results,
+            mib(listed.bytes),
+        );
+    }
+    printer::data(&text)?;
+    Ok(Exit::Done)
+}
+
+fn difference(was: &str, now: Option<&str>, args: &StoreArgs) -> Told {
+    let store = open_store(args)?;
+    let find = |name: &str| diff::find(&store, name).map_err(|error| fail(&error));
+    let was = find(was)?;
+    let now = find(now.unwrap_or(&was.workflow))?;
+    let found = diff::diff(&store, &was, &now).map_err(|error| fail(&error))?;
+    let named = |run: &RunRecord| format!("{} {} ({} ago)", run.workflow, run.digest.short(), past(run.since()));
+    let mut text = format!("{} → {}\n", named(&was), named(&now));
+    found.causes.iter().for_each(|line| text += &format!("  {line}\n"));
+    text += &match (found.results.as_slice(), found.same) {
+        ([], same) => format!("all results both have are the same: {}\n", counted(same as u64, "output")),
+        (other, same) => format!("other results: {}; the same: {}\n", other.join(", "), counted(same as u64, "output")),
+    };
+    printer::data(&text)?;
     Ok(Exit::Done)
 }
 

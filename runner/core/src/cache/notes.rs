@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension, params};
+use serde_json::Value;
 
 use super::files::Signature;
 use super::key::Fingerprint;
@@ -25,6 +26,23 @@ impl Store {
                 let ingredients = serde_json::from_str(&row.get::<_, String>(1)?).unwrap_or_default();
                 Ok(Fingerprint { digest: Digest::from_bytes(row.get(0)?), ingredients })
             })?;
+            found.collect()
+        })
+    }
+
+    /// Returns the ingredients of one fingerprint, if anything is kept under it.
+    pub(crate) fn ingredients(&self, fingerprint: &Digest) -> Kept<Option<Value>> {
+        let select = "SELECT ingredients FROM fingerprints WHERE digest = ?1";
+        let text = self
+            .read(|read| read.query_row(select, [fingerprint.as_bytes()], |row| row.get::<_, String>(0)).optional())?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Returns every fingerprint with its row and the kind of stage.
+    pub(super) fn kept_fingerprints(&self) -> Kept<Vec<(i64, Digest, String)>> {
+        self.read(|read| {
+            let mut select = read.prepare_cached("SELECT id, digest, kind FROM fingerprints")?;
+            let found = select.query_map([], |row| Ok((row.get(0)?, Digest::from_bytes(row.get(1)?), row.get(2)?)))?;
             found.collect()
         })
     }

@@ -2,16 +2,15 @@
 //! to its end with it; a run is forgotten when it is as old as what goes. Nobody else may have the store open meanwhile, so that
 //! nothing goes that a live run has found.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::Transaction;
 
-use super::kept::{Artifact, Whole, decode_trace};
+use super::stock::{Stock, TABLES};
 use super::store::{Kept, Store, StoreError};
 use crate::digest::Digest;
-use crate::report::record::RunRecord;
 
 /// What may stay.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,35 +34,6 @@ pub struct Pruned {
     pub bytes: u64,
     /// Bytes that stay.
     pub bytes_left: u64,
-}
-
-/// Bytes an entry takes beside its content: keys, proofs, the index.
-const ENTRY_BYTES: u64 = 160;
-const TABLES: [(&str, &str); 3] = [("units", "payload"), ("wholes", "outputs"), ("memos", "value")];
-
-/// Something kept.
-struct Entry {
-    table: usize,
-    row: i64,
-    key: Digest,
-    bytes: u64,
-    used: u64,
-    /// Files it is nothing without.
-    blobs: Vec<Digest>,
-}
-
-/// A run that came to its end, and the files its record names.
-struct Ended {
-    row: i64,
-    started: u64,
-    blobs: Vec<Digest>,
-}
-
-/// Everything a store keeps, and when it was used last.
-struct Stock {
-    entries: Vec<Entry>,
-    runs: Vec<Ended>,
-    blobs: BTreeMap<Digest, u64>,
 }
 
 /// Removes from the store in `folder` what was last used before all that may stay; removes nothing, and says what it would, if
@@ -122,73 +92,6 @@ impl Stock {
 }
 
 impl Store {
-    fn stock(&self) -> Kept<Stock> {
-        let blobs = self.blobs.list().map_err(|source| self.of_io(source))?.into_iter().collect();
-        let (runs, used) = self.ended_runs()?;
-        let mut entries = Vec::new();
-        for (table, (name, value)) in TABLES.iter().enumerate() {
-            let content = if *name == "wholes" { *value } else { "NULL" };
-            let select = format!("SELECT rowid, key, length({value}), kept, {content} FROM {name}");
-            self.read(|read| {
-                let mut held = read.prepare("SELECT blob FROM holds WHERE owner = ?1")?;
-                let mut select = read.prepare(&select)?;
-                let mut rows = select.query([])?;
-                while let Some(row) = rows.next()? {
-                    let key = Digest::from_bytes(row.get(1)?);
-                    let held = held.query_map([key.as_bytes()], |row| row.get(0).map(Digest::from_bytes))?;
-                    let mut blobs = held.collect::<rusqlite::Result<Vec<Digest>>>()?;
-                    let whole = row.get::<_, Option<Vec<u8>>>(4)?.and_then(|outputs| Whole::decode(&outputs));
-                    blobs.extend(whole.iter().flat_map(|whole| &whole.outputs).flat_map(files));
-                    let kept = row.get::<_, i64>(3)?.cast_unsigned();
-                    entries.push(Entry {
-                        table,
-                        row: row.get(0)?,
-                        bytes: row.get::<_, i64>(2)?.cast_unsigned() + ENTRY_BYTES,
-                        used: used.get(&key).copied().unwrap_or_default().max(kept),
-                        key,
-                        blobs,
-                    });
-                }
-                Ok(())
-            })?;
-        }
-        Ok(Stock { entries, runs, blobs })
-    }
-
-    /// Returns every run, and when each key was last used by one.
-    fn ended_runs(&self) -> Kept<(Vec<Ended>, BTreeMap<Digest, u64>)> {
-        let rows = self.read(|read| {
-            let mut select = read.prepare("SELECT id, started, record FROM runs")?;
-            let rows =
-                select.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned(), row.get(2)?)))?;
-            rows.collect::<rusqlite::Result<Vec<(i64, u64, String)>>>()
-        })?;
-        let (mut runs, mut used) = (Vec::new(), BTreeMap::<Digest, u64>::new());
-        for (row, started, record) in rows {
-            let mut blobs = Vec::new();
-            let mut use_key = |key: Digest| {
-                let last = used.entry(key).or_default();
-                *last = started.max(*last);
-            };
-            let record: Option<RunRecord> = serde_json::from_str(&record).ok();
-            for stage in record.iter().flat_map(|record| &record.stages) {
-                blobs.extend(stage.trace.into_iter().chain(stage.states));
-                if let Some(trace) = stage.trace.map(|trace| self.blob(&trace)).transpose()?.flatten() {
-                    decode_trace(&trace).into_iter().flatten().for_each(|unit| use_key(unit.key));
-                }
-                for output in &stage.outputs {
-                    blobs.push(output.listing);
-                    let listing = self.blob(&output.listing)?.and_then(|listing| Artifact::decode(&listing));
-                    if let Some(Artifact::Rows(units)) = listing {
-                        units.iter().flat_map(|unit| unit.rows.parts.iter()).for_each(|part| use_key(part.key));
-                    }
-                }
-            }
-            runs.push(Ended { row, started, blobs });
-        }
-        Ok((runs, used))
-    }
-
     fn remove(&self, stock: &Stock, before: u64) -> Kept<()> {
         self.write(|write| {
             for entry in stock.entries.iter().filter(|entry| entry.used < before) {
@@ -214,11 +117,4 @@ impl Store {
 
 fn delete_by(write: &Transaction<'_>, delete: &str, key: &Digest) -> rusqlite::Result<()> {
     write.prepare_cached(delete)?.execute([key.as_bytes()]).map(|_| ())
-}
-
-fn files(output: &Artifact) -> Vec<Digest> {
-    match output {
-        Artifact::Files(files) => files.files.values().map(|file| file.digest).collect(),
-        Artifact::Rows(_) => Vec::new(),
-    }
 }

@@ -1,5 +1,6 @@
 //! Why something has to be computed, told in words.
 
+use sentinel_core::diff::{self, Difference};
 use sentinel_core::digest::Digest;
 use sentinel_core::session::{RunOptions, Session};
 
@@ -8,7 +9,7 @@ use crate::plain::{PLAIN, plain};
 use crate::project::Project;
 use crate::results::project as growing;
 use crate::simulation::growth;
-use crate::texts::lines;
+use crate::texts::{Text, lines};
 
 const OPEN: &str = "nothing is missing so far; the rest is decided as what it needs comes";
 const NOTHING: &str = "nothing has to be computed: all of it is in the store";
@@ -101,7 +102,7 @@ fn records_are_told_by_name() {
     check(&session, "words", Some("t008"), &["`texts` came in with other content for 1 record: `t008`"]);
     project.lab.mood("sum", &[Mood::World]);
     project.failure(PLAIN);
-    check(&project.session(PLAIN), "totals", None, &["`words` came in with other content than last time"]);
+    check(&project.session(PLAIN), "totals", None, &["`words` came in with other content"]);
     project.run(PLAIN);
     let index = rusqlite::Connection::open(project.path("store/v1/index.db")).unwrap();
     index
@@ -123,4 +124,90 @@ fn a_stage_that_is_not_there_has_a_neighbour() {
     let (growing, _) = growing();
     let error = growing.session(&growth(64, 64, 1)).why("growth", None).unwrap_err().to_string();
     assert!(error.starts_with("there is no stage `growth` that computes; "), "{error}");
+}
+
+/// Says how the last run differs from the one before.
+fn differences(project: &Project) -> Difference {
+    let session = project.session(PLAIN);
+    let find = |name| diff::find(session.store(), name).unwrap_or_else(|error| panic!("{error}"));
+    diff::diff(session.store(), &find("plain~1"), &find("plain")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn two_runs_are_compared() {
+    let mut texts = plain(12);
+    let project = Project::new(&texts);
+    project.run(PLAIN);
+    project.run(&PLAIN.replace("most: 2", "most: 1"));
+    let told = differences(&project);
+    let few = ["`with.most` was 2 and is 1 (of `few`)", "`totals`: `words` came in with other content"];
+    assert_eq!(told.causes, few);
+    assert_eq!((told.results, told.same), (vec!["few.records".to_owned(), "totals.totals".to_owned()], 4));
+    project.run(PLAIN);
+    texts[3].text = "seven eight".into();
+    let left = texts.remove(5).id;
+    texts.push(Text { id: "t099".into(), ..texts[0].clone() });
+    project.write("texts.jsonl", &lines(&texts));
+    project.run(PLAIN);
+    let told = differences(&project);
+    let other = |slot: &str| format!("`{slot}` came in with other content for 1 record: `t003`");
+    let (new, gone) = ("1 record is new: `t099`", format!("no longer asked for: `{left}`"));
+    assert!(told.causes[0].starts_with("`with.file` has other content"), "{told:?}");
+    let units = [("words", "texts"), ("few", "records")]
+        .map(|(stage, slot)| [new.to_owned(), other(slot), gone.clone()].map(|line| format!("`{stage}`: {line}")));
+    let wholes = ["`totals`: `words` came in with other content", "`bundle`: `words` came in with other content"];
+    let expected: Vec<String> = units.into_iter().flatten().chain(wholes.map(str::to_owned)).collect();
+    assert_eq!(told.causes[1..], expected);
+    assert_eq!(told.same, 0, "{told:?}");
+}
+
+#[test]
+fn a_run_has_names() {
+    let project = Project::new(&plain(3));
+    project.run(PLAIN);
+    let session = project.session(PLAIN);
+    let find = |name: &str| diff::find(session.store(), name);
+    let run = find("plain").unwrap();
+    let digest = run.digest.to_string();
+    for name in [&digest[..4], &digest[..12], &digest, &digest.to_uppercase(), "plain~0"] {
+        assert_eq!(find(name).unwrap(), run, "{name}");
+    }
+    for (name, story) in [
+        ("plane", "there is no run `plane`; there are `plain`"),
+        ("plain~1", "`plain~1` names no run: 1 run of `plain` came to an end"),
+        ("plain~x", "`plain~x` names no run: after `~` stands how many runs before the last"),
+        (&digest[..3], ""),
+    ] {
+        let error = find(name).unwrap_err().to_string();
+        assert!(error.starts_with(story), "{name}: {error}");
+    }
+}
+
+#[test]
+fn what_is_kept_is_listed() {
+    let project = Project::new(&plain(12));
+    project.run(PLAIN);
+    project.run(&PLAIN.replace("most: 2", "most: 1"));
+    project.lab.mood("pick", &[Mood::World]);
+    project.failure(&PLAIN.replace("most: 2", "most: 3"));
+    let session = project.session(PLAIN);
+    let listed = session.store().list().unwrap();
+    let index = rusqlite::Connection::open(project.path("store/v1/index.db")).unwrap();
+    let count = |table: &str, fingerprint: &Digest| -> i64 {
+        let select = format!(
+            "SELECT count(*) FROM {table} JOIN fingerprints ON fingerprints.id = fingerprint WHERE digest = ?1"
+        );
+        index.query_row(&select, [fingerprint.as_bytes()], |row| row.get(0)).unwrap()
+    };
+    for listed in &listed {
+        let results = count("units", &listed.fingerprint) + count("wholes", &listed.fingerprint);
+        assert_eq!(listed.results, results.cast_unsigned(), "{listed:?}");
+        assert!(listed.bytes > 0 && listed.used > 1_700_000_000, "{listed:?}");
+    }
+    let told: Vec<(&str, u64, usize)> =
+        listed.iter().map(|listed| (listed.kind.as_str(), listed.results, listed.stages.len())).collect();
+    let picks: Vec<_> = told.iter().filter(|(kind, ..)| *kind == "pick").collect();
+    assert_eq!(picks.len(), 2, "what failed at once keeps nothing: {told:?}");
+    assert!(told.iter().all(|(_, _, stages)| *stages == 1), "{told:?}");
+    assert!(listed.iter().any(|listed| listed.stages.contains(&("plain".into(), "bundle".into()))));
 }
