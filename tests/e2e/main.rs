@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers may do what tests may")]
 
+mod causes;
 mod ci;
 mod desk;
 mod edit;
+mod matrix;
 mod newcomer;
 mod stop;
 mod terminal;
@@ -129,6 +131,7 @@ fn help_teaches() {
     let help = desk.sentinel(&["--help"], &[]);
     assert_eq!(help.code, 0);
     for word in [
+        "new",
         "run",
         "plan",
         "why",

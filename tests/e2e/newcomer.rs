@@ -55,3 +55,27 @@ fn published_pairs_go_straight_to_training() {
     assert_eq!(told.code, 0, "{told}");
     assert!(desk.out().join("published/train/adapter/adapter_model.safetensors").is_file());
 }
+
+#[test]
+fn a_new_folder_has_everything_and_runs() {
+    let desk = Desk::new();
+    let told = desk.sentinel(&["new", "demo", "--template", "quickstart"], &[]);
+    assert_eq!((told.code, told.stdout.as_str()), (0, "demo/workflow.yaml\n"), "{told}");
+    let run = desk.sentinel(&["run", "demo/workflow.yaml"], &["--set", "scenes=12", "--until", "keep"]);
+    assert_eq!(run.code, 0, "{run}");
+    let told = desk.sentinel(&["new", "demo"], &[]);
+    assert!(told.code == 2 && told.stderr.contains("choose a folder that is not there yet"), "{told}");
+    let left: Vec<_> = fs::read_dir(desk.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.contains(&".demo.new".into()), "{left:?}");
+
+    assert_eq!(desk.sentinel(&["new", "cure"], &[]).code, 0);
+    let told = desk.sentinel(&["validate", "cure/workflow.yaml"], &[]);
+    for name in ["pictures", "model", "yolo", "detr"] {
+        assert!(told.code == 1 && told.stderr.contains(&format!("`{name}`")), "{told}");
+    }
+    let world = repository().join("examples/tiny-world").display().to_string();
+    let given = [("pictures", "sprites"), ("model", "model"), ("yolo", "yolo.onnx"), ("detr", "detr.onnx")];
+    let given = given.map(|(name, file)| format!("--set={name}={world}/{file}"));
+    let told = desk.sentinel(&["validate", "cure/workflow.yaml"], &given.each_ref().map(String::as_str));
+    assert_eq!((told.code, told.stderr.as_str()), (0, "0 errors\n"), "{told}");
+}

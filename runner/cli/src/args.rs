@@ -28,6 +28,17 @@ pub(crate) struct Arguments {
 /// The commands, in the order of `--help`.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Makes a folder to start from: a workflow that explains itself, the bundled plugins, and its schema for your editor.
+    #[command(
+        after_help = "Examples: sentinel new cure\n          sentinel new demo --template quickstart && sentinel run demo/workflow.yaml"
+    )]
+    New {
+        /// The folder; it must be empty or not be there.
+        folder: PathBuf,
+        /// What to start from.
+        #[arg(long, value_enum, default_value_t)]
+        template: Template,
+    },
     /// Runs a workflow: what is in the store is not computed again.
     #[command(after_help = "Example: sentinel run workflows/quickstart.yaml --set scenes=100")]
     Run(RunArgs),
@@ -374,6 +385,16 @@ pub(crate) struct SecretsArgs {
 fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| (0.0..1.0).contains(share));
     share.ok_or_else(|| "write a number from 0 to 1, for example `1e-3`".to_owned())
+}
+
+/// What `new` starts from.
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Template {
+    /// SENTINEL on your own pictures, with the paper's settings.
+    #[default]
+    OwnPictures,
+    /// SENTINEL on the tiny world, with its pictures, model and detectors: runs at once.
+    Quickstart,
 }
 
 /// How mistakes are printed.

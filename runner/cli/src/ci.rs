@@ -35,13 +35,8 @@ impl Reporter for Notes {
 }
 
 impl Notes {
-    /// Writes a JUnit file: a suite a workflow, a case a stage. A stage the run did not come to is skipped.
-    pub(crate) fn junit(
-        &self,
-        workflow: &Workflow,
-        result: Result<&Finished, &RunError>,
-        path: &Path,
-    ) -> io::Result<()> {
+    /// Returns a run as JUnit's suite: a case a stage. A stage the run did not come to is skipped.
+    pub(crate) fn suite(&self, workflow: &Workflow, result: Result<&Finished, &RunError>) -> TestSuite {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut suite = TestSuite::new(workflow.name.as_str());
         let failed = result.err().map(|error| (stage(error), error.to_string()));
@@ -52,8 +47,16 @@ impl Notes {
         if let Some((None, story)) = &failed {
             suite.add_test_case(TestCase::new("run", failure(story)));
         }
-        report(suite, path)
+        suite
     }
+}
+
+/// Writes a JUnit file: a suite a run.
+pub(crate) fn junit(suites: &[TestSuite], path: &Path) -> io::Result<()> {
+    let mut report = Report::new("sentinel");
+    report.add_test_suites(suites.iter().cloned());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    write_whole(path, report.to_string().map_err(io::Error::other)?.as_bytes(), folder)
 }
 
 /// Writes a JUnit file of a workflow's tests.
@@ -63,14 +66,7 @@ pub(crate) fn tests_junit(name: &str, outcomes: &[Outcome], path: &Path) -> io::
         let status = story.as_ref().map_or_else(TestCaseStatus::success, |story| failure(story));
         suite.add_test_case(TestCase::new(name.as_str(), status));
     }
-    report(suite, path)
-}
-
-fn report(suite: TestSuite, path: &Path) -> io::Result<()> {
-    let mut report = Report::new("sentinel");
-    report.add_test_suite(suite);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    write_whole(path, report.to_string().map_err(io::Error::other)?.as_bytes(), folder)
+    junit(&[suite], path)
 }
 
 fn case(

@@ -203,6 +203,11 @@ impl Diagnostics {
         other.list.into_iter().for_each(|diagnostic| self.push(diagnostic));
     }
 
+    /// Returns how many there are, with those that are only counted.
+    pub fn count(&self) -> usize {
+        self.list.len() + self.omitted
+    }
+
     /// Whether further ones are only counted; then nothing costly should be done to word them well.
     pub fn is_full(&self) -> bool {
         self.list.len() >= DIAGNOSTICS_MAX

@@ -84,6 +84,11 @@ fn properties(registry: &Registry<'_>) -> Value {
             "type": "object", "propertyNames": { "pattern": "^[a-z][a-z0-9_-]{0,63}$" }, "additionalProperties": { "$ref": "#/$defs/param" },
             "description": "Typed parameters, set by `--set name=value` and `--params file.yaml`, used as `\"${{ params.name }}\"`.",
         },
+        "matrix": {
+            "type": "object", "propertyNames": { "pattern": "^[a-z][a-z0-9_-]{0,63}$" },
+            "additionalProperties": { "type": "array", "minItems": 1, "uniqueItems": true, "items": { "type": ["string", "number", "boolean"] } },
+            "description": "Parameters with several values each: the workflow runs once for every combination, over one store. `--set` fixes one.",
+        },
         "models": {
             "type": "object", "propertyNames": ids,
             "additionalProperties": {

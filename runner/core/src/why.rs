@@ -171,6 +171,10 @@ pub(crate) fn ingredients_differ(was: &Value, is: &Value, default: Default<'_>) 
     let told: Vec<String> =
         lines.iter().filter_map(|line| Some(line.split_once("` of `")?.0.to_owned() + "` ")).collect();
     lines.retain(|line| line.contains("` of `") || !told.iter().any(|told| line.starts_with(told)));
+    // What a stage draws from is an ingredient by itself, whether its settings or its kind name it.
+    if lines.iter().any(|line| line.starts_with("`stream` ")) {
+        lines.retain(|line| !line.starts_with("`with.stream` "));
+    }
     lines
 }
 

@@ -3,19 +3,23 @@
 use sentinel_core::lock::place;
 use sentinel_core::session::Session;
 
-use super::{Desk, Told, fail, open, shown};
+use super::{Desk, Told, fail, load_all, session, shown};
 use crate::args::WorkflowArgs;
 use crate::exit::Exit;
 use crate::printer;
 
 pub(super) fn run(desk: &Desk, args: &WorkflowArgs, only_check: bool) -> Told {
-    let session = open(desk, args)?;
-    if only_check {
-        check(&session)?;
-        return Ok(Exit::Done);
+    let mut path = None;
+    for workflow in load_all(desk, args, None, false)? {
+        let session = session(desk, args, workflow)?;
+        match only_check {
+            true => check(&session)?,
+            false => path = Some(session.lock().map_err(|error| fail(&error))?),
+        }
     }
-    let path = session.lock().map_err(|error| fail(&error))?;
-    printer::data(&(shown(&path) + "\n"))?;
+    if let Some(path) = path {
+        printer::data(&(shown(&path) + "\n"))?;
+    }
     Ok(Exit::Done)
 }
 

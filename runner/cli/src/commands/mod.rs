@@ -8,6 +8,7 @@ mod explain;
 mod graph;
 mod list;
 mod lock;
+mod new;
 mod plan;
 mod report;
 mod run;
@@ -29,7 +30,7 @@ use sentinel_core::run::{Ending, RunError, Selection, TooMany, narrow};
 use sentinel_core::session::{Session, default_store};
 use sentinel_core::workflow::params::Given;
 use sentinel_core::workflow::paths::Roots;
-use sentinel_core::workflow::{Registry, Settings, Workflow, name_of};
+use sentinel_core::workflow::{Combination, Registry, Settings, Workflow, name_of};
 use sentinel_domain::ports::Engines;
 use sentinel_plugin_host::Manifests;
 
@@ -68,6 +69,7 @@ pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
     };
     let desk = Desk { engines: Arc::new(NativeEngines::new(secrets)), manifests: Manifests };
     let done = match &arguments.command {
+        Command::New { folder, template } => new::run(folder, *template),
         Command::Run(args) => run::run(&desk, args, arguments.verbose > 0),
         Command::Plan(args) => plan::run(&desk, args),
         Command::Why { workflow, stage, record } => why::run(&desk, workflow, stage, record.as_deref()),
@@ -92,21 +94,28 @@ pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
 /// What a command returns: how it ended, with an `Err` for an end that has been told already.
 type Told = Result<Exit, Exit>;
 
-/// Loads a workflow; every mistake is told, a file that is not there too if it is needed.
-fn load(desk: &Desk, args: &FileArgs, needs_files: bool) -> Result<Workflow, Diagnostics> {
-    let settings = Settings { needs_files, ..settings(args) };
+/// Loads a combination of a workflow; every mistake is told, a file that is not there too if it is needed.
+fn load(desk: &Desk, args: &FileArgs, combination: Combination, needs_files: bool) -> Result<Workflow, Diagnostics> {
+    let settings = Settings { needs_files, ..settings(args, combination) };
     sentinel_core::workflow::load(&args.workflow, &desk.registry(), &settings)
 }
 
-fn settings(args: &FileArgs) -> Settings {
+/// Loads what a command looks at that needs no run: the first combination.
+fn look(desk: &Desk, args: &FileArgs) -> Result<Workflow, Exit> {
+    load(desk, args, Combination::First, false).map_err(|found| refuse(&found))
+}
+
+fn settings(args: &FileArgs, combination: Combination) -> Settings {
     let folder = std::env::current_dir().unwrap_or_default();
     let given = Given { set: args.set.clone(), files: args.params.clone(), folder: folder.clone() };
-    Settings { given, needs_files: false, roots: args.root.iter().map(|root| folder.join(root)).collect() }
+    let roots = args.root.iter().map(|root| folder.join(root)).collect();
+    Settings { given, needs_files: false, combination, roots }
 }
 
 /// Finds the last run of a workflow, for commands that need neither its files nor that all of it is right.
 fn last(desk: &Desk, args: &WorkflowArgs) -> Result<LastRun, Exit> {
-    let (name, roots) = name_of(&args.file.workflow, &desk.registry(), &settings(&args.file)).map_err(|found| {
+    let settings = settings(&args.file, Combination::Given);
+    let (name, roots) = name_of(&args.file.workflow, &desk.registry(), &settings).map_err(|found| {
         let exit = refuse(&found);
         printer::say("hint: without the workflow's name its last run cannot be found; `sentinel runs` lists all");
         exit
@@ -115,24 +124,38 @@ fn last(desk: &Desk, args: &WorkflowArgs) -> Result<LastRun, Exit> {
     LastRun::find(&store, &name, &args.out).map_err(|error| fail(&error))
 }
 
-/// Loads a workflow and opens its session, for commands that need its files.
+/// Loads a workflow and opens its session, for commands that need its files and look at one combination.
 fn open(desk: &Desk, args: &WorkflowArgs) -> Result<Session, Exit> {
-    open_part(desk, args, None, false)
+    session(desk, args, load_part(desk, args, Combination::Given, None, false)?)
 }
 
-/// Does so with a part of it, if a part is asked for; mistakes are annotations, too, if `annotates`.
-fn open_part(
+/// Loads every combination of a workflow, or of a part of it; mistakes are annotations, too, if `annotates`.
+fn load_all(
     desk: &Desk,
     args: &WorkflowArgs,
     selection: Option<&Selection>,
     annotates: bool,
-) -> Result<Session, Exit> {
+) -> Result<Vec<Workflow>, Exit> {
+    let first = load_part(desk, args, Combination::First, selection, annotates)?;
+    let others: Vec<Combination> = first.combinations().skip(1).collect();
+    let others = others.into_iter().map(|one| load_part(desk, args, one, selection, annotates));
+    std::iter::once(Ok(first)).chain(others).collect()
+}
+
+fn load_part(
+    desk: &Desk,
+    args: &WorkflowArgs,
+    combination: Combination,
+    selection: Option<&Selection>,
+    annotates: bool,
+) -> Result<Workflow, Exit> {
     let refuse = |found: &Diagnostics| match annotates {
         true => printer::data(&render::github(found)).map_or_else(|exit| exit, |_| refuse(found)),
         false => refuse(found),
     };
     // What is left alone needs no files.
-    let workflow = load(desk, &args.file, selection.is_none()).map_err(|found| refuse(&found))?;
+    let is_told = matches!(combination, Combination::At(_));
+    let workflow = load(desk, &args.file, combination, selection.is_none()).map_err(|found| refuse(&found))?;
     let workflow = match selection {
         Some(selection) => narrow(workflow, selection).map_err(|error| fail(&error))?,
         None => workflow,
@@ -141,10 +164,15 @@ fn open_part(
     if missing.has_errors() {
         return Err(refuse(&missing));
     }
-    if !workflow.warnings.is_empty() {
+    // What there is to remark of one combination has been said of the first.
+    if !workflow.warnings.is_empty() && !is_told {
         let warnings = Diagnostics { list: workflow.warnings.clone(), omitted: 0 };
         printer::say(&render::human(&warnings, printer::colour()));
     }
+    Ok(workflow)
+}
+
+fn session(desk: &Desk, args: &WorkflowArgs, workflow: Workflow) -> Result<Session, Exit> {
     let store = args.store.store.clone().unwrap_or_else(|| default_store(&workflow.roots));
     Session::open(workflow, &desk.registry(), &store, &args.out).map_err(|error| fail(&error))
 }

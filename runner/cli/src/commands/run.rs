@@ -1,15 +1,17 @@
-//! `run`: a workflow, computed as far as it is not in the store.
+//! `run`: a workflow, computed as far as it is not in the store; with a `matrix:` every combination of it, one after the other.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use quick_junit::TestSuite;
 use sentinel_core::report::{text, wording};
 use sentinel_core::reporter::Reporter;
 use sentinel_core::run::{RunError, Stop};
 use sentinel_core::session::{Finished, RunOptions, Session};
+use sentinel_core::workflow::Workflow;
 use serde_json::json;
 
-use super::{Desk, Told, ended, fail, open_part, shown};
+use super::{Desk, Told, ended, fail, load_all, session, shown};
 use crate::args::{RunArgs, Shown};
 use crate::ci::{self, Notes};
 use crate::events::{All, Lines};
@@ -18,7 +20,42 @@ use crate::printer;
 use crate::progress::Progress;
 
 pub(super) fn run(desk: &Desk, args: &RunArgs, verbose: bool) -> Told {
-    let session = open_part(desk, &args.workflow, args.selection.selection().as_ref(), args.ci)?;
+    let workflows = load_all(desk, &args.workflow, args.selection.selection().as_ref(), args.ci)?;
+    let is_matrix = workflows.len() > 1;
+    let (mut suites, mut reports, mut exits) = (Vec::new(), Vec::new(), Vec::new());
+    for workflow in workflows {
+        if is_matrix && args.progress() != Shown::None {
+            printer::say(&format!("\n{}", workflow.name));
+        }
+        let exit = match combination(desk, args, verbose, workflow, &mut suites) {
+            Ok((exit, finished)) => {
+                reports.push(finished.report);
+                exit
+            }
+            Err(exit) => exit,
+        };
+        exits.push(exit);
+        // One that fails does not keep the others from being run.
+        if let Exit::Interrupted | Exit::Bug = exit {
+            break;
+        }
+    }
+    if is_matrix && args.progress() != Shown::None {
+        printer::say(text::side_by_side(&reports).trim_end());
+    }
+    let failed = exits.iter().find(|exit| !matches!(exit, Exit::Done | Exit::Quarantined));
+    Ok(*failed.unwrap_or(if exits.contains(&Exit::Quarantined) { &Exit::Quarantined } else { &Exit::Done }))
+}
+
+/// Runs one combination of a workflow.
+fn combination(
+    desk: &Desk,
+    args: &RunArgs,
+    verbose: bool,
+    workflow: Workflow,
+    suites: &mut Vec<TestSuite>,
+) -> Result<(Exit, Finished), Exit> {
+    let session = session(desk, &args.workflow, workflow)?;
     if args.locked {
         super::lock::check(&session)?;
     }
@@ -39,11 +76,12 @@ pub(super) fn run(desk: &Desk, args: &RunArgs, verbose: bool) -> Told {
     let result = session.run(&options, &reporter, &Stop::default());
     progress.close();
     if let Some(lines) = lines {
-        lines.line(last_event(result.as_ref()));
+        lines.line(last_event(session.workflow(), result.as_ref()));
     }
     let told = tell(&session, args, &result);
-    for_ci(&session, args, &notes, result.as_ref())?;
-    told
+    suites.push(notes.suite(session.workflow(), result.as_ref()));
+    for_ci(&session, args, suites, result.as_ref())?;
+    Ok((told?, result.map_err(|error| ended(error.ending()))?))
 }
 
 /// Tells how a run ended.
@@ -66,7 +104,12 @@ fn tell(session: &Session, args: &RunArgs, result: &Result<Finished, RunError>) 
 }
 
 /// Writes what continuous integration reads.
-fn for_ci(session: &Session, args: &RunArgs, notes: &Notes, result: Result<&Finished, &RunError>) -> Result<(), Exit> {
+fn for_ci(
+    session: &Session,
+    args: &RunArgs,
+    suites: &[TestSuite],
+    result: Result<&Finished, &RunError>,
+) -> Result<(), Exit> {
     let workflow = session.workflow();
     let wrote = |what: &str, path: &PathBuf, wrote: std::io::Result<()>| {
         wrote.map_err(|error| {
@@ -82,19 +125,20 @@ fn for_ci(session: &Session, args: &RunArgs, notes: &Notes, result: Result<&Fini
         wrote("summary", path, ci::summary(result, workflow, path))?;
     }
     match &args.junit {
-        Some(path) => wrote("JUnit file", path, notes.junit(workflow, result, path)),
+        Some(path) => wrote("JUnit file", path, ci::junit(suites, path)),
         None => Ok(()),
     }
 }
 
-fn last_event(result: Result<&Finished, &RunError>) -> serde_json::Value {
+fn last_event(workflow: &Workflow, result: Result<&Finished, &RunError>) -> serde_json::Value {
     match result {
         Ok(finished) => json!({
-            "event": "finished", "folder": finished.folder, "quarantined": finished.record.quarantined(),
+            "event": "finished", "workflow": workflow.name, "folder": finished.folder, "quarantined": finished.record.quarantined(),
             "nothing_to_do": finished.nothing_to_do,
         }),
         Err(error) => {
-            json!({ "event": "failed", "error": error.to_string(), "exit_code": ended(error.ending()) as i32 })
+            let exit_code = ended(error.ending()) as i32;
+            json!({ "event": "failed", "workflow": workflow.name, "error": error.to_string(), "exit_code": exit_code })
         }
     }
 }

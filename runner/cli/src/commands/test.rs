@@ -5,14 +5,14 @@ use std::path::Path;
 use sentinel_core::report::wording::counted;
 use sentinel_core::run::{Stop, test};
 
-use super::{Desk, Told, fail, load, refuse};
+use super::{Desk, Told, fail, look};
 use crate::args::FileArgs;
 use crate::ci;
 use crate::exit::Exit;
 use crate::printer;
 
 pub(super) fn run(desk: &Desk, args: &FileArgs, junit: Option<&Path>) -> Told {
-    let workflow = load(desk, args, false).map_err(|found| refuse(&found))?;
+    let workflow = look(desk, args)?;
     let (name, file) = (workflow.name.clone(), args.workflow.display());
     if workflow.cases.is_empty() {
         printer::say(&format!("error: `{file}` has no tests"));

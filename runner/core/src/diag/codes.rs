@@ -146,6 +146,16 @@ pub static CODES: &[Code] = &[
         "no such parameter",
         "A value was given for a parameter that the workflow does not declare, or `--set` is not of the form `name=value`.",
     ),
+    code(
+        "E0310",
+        "several combinations",
+        "The workflow has a `matrix:`. `run` and `plan` take all of it; other commands look at one combination, which `--set` names.",
+    ),
+    code(
+        "E0311",
+        "matrix that cannot run",
+        "`matrix:` gives declared parameters a list of values each: at least one, each as the declaration wants it, none twice; at most 256 combinations.",
+    ),
     // Names and paths.
     code("E0401", "unknown stage kind", "No stage has this kind. `sentinel list` prints all kinds."),
     code("E0402", "unknown model kind", "No model has this kind. `sentinel list` prints all kinds."),

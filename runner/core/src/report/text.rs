@@ -10,6 +10,7 @@ use crate::artifact::Form;
 
 const NAME_CHARS_MAX: usize = 60;
 const ROWS_MAX: usize = 40;
+const COLUMNS_MAX: usize = 4;
 
 /// Writes the closing lines. `places` says what is where, for example `("report", "runs/quickstart/report.html")`.
 pub fn text(model: &ReportModel, places: &[(&str, String)]) -> String {
@@ -21,6 +22,32 @@ pub fn text(model: &ReportModel, places: &[(&str, String)]) -> String {
     blocks.retain(|block| !block.is_empty());
     let blocks: Vec<String> = blocks.into_iter().map(|block| block.join("\n")).collect();
     blocks.join("\n\n") + "\n"
+}
+
+/// Writes what the last of the compared stages measures in each of several runs of one workflow: a column a run, a few at a time.
+/// Of a name like `name@beta=0.1` the column shows what comes after `@`.
+pub fn side_by_side(models: &[ReportModel]) -> String {
+    let tables: Vec<(&str, Vec<Comparison<'_>>)> =
+        models.iter().map(|model| (model.run.workflow.as_str(), comparisons(model))).collect();
+    let Some((_, first)) = tables.first() else { return String::new() };
+    let mut blocks = Vec::new();
+    for (compared, runs) in first.iter().flat_map(|one| tables.chunks(COLUMNS_MAX).map(move |runs| (one, runs))) {
+        let theirs = |tables: &Vec<Comparison<'_>>| tables.iter().position(|other| other.title == compared.title);
+        let short = |name: &str| safe(name.split_once('@').map_or(name, |(_, values)| values), NAME_CHARS_MAX);
+        let head =
+            std::iter::once(safe(compared.heading, NAME_CHARS_MAX)).chain(runs.iter().map(|(name, _)| short(name)));
+        let row = |row: &ComparedRow<'_>| {
+            let values = runs.iter().map(|(_, tables)| {
+                let row = tables[theirs(tables)?].rows.iter().find(|other| other.name == row.name)?;
+                row.values.last().copied().flatten()
+            });
+            let values: Vec<String> = values.map(value_cell).collect();
+            std::iter::once(name_cell(row)).chain(values).collect()
+        };
+        let rows = compared.rows.iter().take(ROWS_MAX).map(row);
+        blocks.push(aligned(std::iter::once(head.collect()).chain(rows).collect(), runs.len() + 1).join("\n"));
+    }
+    blocks.iter().map(|block| format!("\n{block}\n")).collect()
 }
 
 /// Says that nothing had to be done, as far as everything could be.
@@ -57,16 +84,8 @@ fn comparison(compared: &Comparison<'_>) -> Vec<String> {
 }
 
 pub(super) fn compared_row(row: &ComparedRow<'_>) -> Vec<String> {
-    let arrow = match row.better() {
-        Some(Better::Lower) => " ↓",
-        Some(Better::Higher) => " ↑",
-        None => "",
-    };
-    let value = |value: &Option<&Number>| {
-        value.map_or_else(|| "–".to_owned(), |value| number(value.value, value.decimals, &safe(&value.unit, 16)))
-    };
-    let mut cells = vec![safe(&row.name, NAME_CHARS_MAX) + arrow];
-    cells.extend(row.values.iter().map(value));
+    let mut cells = vec![name_cell(row)];
+    cells.extend(row.values.iter().copied().map(value_cell));
     cells.push(row.change().map_or_else(String::new, |change| {
         let share = match change.relative {
             Some(share) if change.difference != 0.0 => {
@@ -84,6 +103,19 @@ pub(super) fn compared_row(row: &ComparedRow<'_>) -> Vec<String> {
         share + outcome
     }));
     cells
+}
+
+fn name_cell(row: &ComparedRow<'_>) -> String {
+    let arrow = match row.better() {
+        Some(Better::Lower) => " ↓",
+        Some(Better::Higher) => " ↑",
+        None => "",
+    };
+    safe(&row.name, NAME_CHARS_MAX) + arrow
+}
+
+fn value_cell(value: Option<&Number>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| number(value.value, value.decimals, &safe(&value.unit, 16)))
 }
 
 /// Tells of loops, and of stages that left records out, what came in and what came out; then what was set aside.

@@ -12,6 +12,7 @@ use super::cases::CaseReader;
 use super::check::Checker;
 use super::common::{self, COMMON_KEYS};
 use super::fields::{Fields, Keys, word};
+use super::matrix::{Combination, Matrix};
 use super::nodes::{Draft, StageReader};
 use super::params::{self, Given, Params};
 use super::paths::{Roots, tidy};
@@ -23,9 +24,9 @@ use crate::graph;
 
 /// The keys of a workflow.
 pub const WORKFLOW_KEYS: &[&str] =
-    &["version", "name", "seed", "params", "models", "plugins", "defaults", "stages", "tests", "report"];
+    &["version", "name", "seed", "params", "matrix", "models", "plugins", "defaults", "stages", "tests", "report"];
 /// Keys of the language that this version refuses.
-pub const NOT_YET_KEYS: &[&str] = &["matrix", "secrets", "include", "extends"];
+pub const NOT_YET_KEYS: &[&str] = &["secrets", "include", "extends"];
 /// The version of the language.
 pub const LANGUAGE_VERSION: u64 = 1;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub given: Given,
     /// Whether files and folders that are not there are mistakes, too. A workflow can thus be checked where its data are not.
     pub needs_files: bool,
+    /// Which combination of its `matrix:`.
+    pub combination: Combination,
     /// `--root`: further folders that may be read; relative to the working directory.
     pub roots: Vec<PathBuf>,
 }
@@ -91,17 +94,21 @@ pub fn name_of(path: &Path, registry: &Registry<'_>, settings: &Settings) -> Res
         read_source(&absolute, path).map_err(|diagnostic| Diagnostics { list: vec![*diagnostic], omitted: 0 })?;
     let mut sink = Sink::new(source);
     let Some(mut tree) = yaml::read(&mut sink) else { return Err(sink.found.sorted()) };
-    let (params, _) = parameters(&mut tree, folder, settings, &mut sink);
+    let (params, matrix, elsewhere) = parameters(&mut tree, folder, settings, &mut sink);
+    if matrix.is_wrong {
+        sink.found.extend(elsewhere);
+        return Err(sink.found.sorted());
+    }
     let keys = Keys { known: WORKFLOW_KEYS, not_yet: NOT_YET_KEYS };
     let Some(fields) = top(&tree, &keys, &mut sink) else { return Err(sink.found.sorted()) };
     let roots = roots(folder, &params, settings);
     let assets = assets::read(None, None, registry, folder, &roots, &mut sink);
-    let mistakes = |found: &Diagnostics| found.list.len() + found.omitted;
-    let before = mistakes(&sink.found);
+    let before = sink.found.count();
     let mut checker = Checker { sink: &mut sink, assets: &assets, roots: &roots, folder };
     let name = name(&fields, &mut checker);
+    let name = matrix.named(name, &params, &mut sink);
     let is_poisoned = fields.get("name").is_some_and(|tree| tree.value == Node::Poison);
-    let is_wrong = is_poisoned || mistakes(&sink.found) > before;
+    let is_wrong = is_poisoned || sink.found.count() > before;
     if is_wrong { Err(sink.found.sorted()) } else { Ok((name, roots)) }
 }
 
@@ -112,7 +119,7 @@ fn resolve(
     settings: &Settings,
 ) -> (Option<Workflow>, Diagnostics) {
     let Some(mut tree) = yaml::read(sink) else { return (None, Diagnostics::default()) };
-    let (params, elsewhere) = parameters(&mut tree, folder, settings, sink);
+    let (params, matrix, elsewhere) = parameters(&mut tree, folder, settings, sink);
     let keys = Keys { known: WORKFLOW_KEYS, not_yet: NOT_YET_KEYS };
     let Some(fields) = top(&tree, &keys, sink) else { return (None, elsewhere) };
     let roots = roots(folder, &params, settings);
@@ -120,6 +127,7 @@ fn resolve(
     let assets = assets::read(fields.get("models"), fields.get("plugins"), registry, folder, &roots, sink);
     let mut checker = Checker { sink, assets: &assets, roots: &roots, folder };
     let name = name(&fields, &mut checker);
+    let name = matrix.named(name, &params, checker.sink);
     let seed_at = fields.key_place("seed").unwrap_or(fields.start());
     let seed = checker.small(&seed_schema(), fields.get("seed"), seed_at, "`seed`").unwrap_or(0);
     let report = report(&fields, &mut checker);
@@ -145,6 +153,7 @@ fn resolve(
         name,
         seed,
         params: params.values(),
+        open_axes: matrix.open,
         assets: assets.resolved(),
         nodes: checked.nodes,
         report: ReportSpec { compare: kept(report, &checked.skipped) },
@@ -158,16 +167,23 @@ fn resolve(
     (Some(workflow), elsewhere)
 }
 
-/// Gives parameters their values and replaces every expression outside `params:`.
-fn parameters(tree: &mut Spanned<Node>, folder: &Path, settings: &Settings, sink: &mut Sink) -> (Params, Diagnostics) {
+/// Gives parameters their values and replaces every expression outside `params:` and `matrix:`.
+fn parameters(
+    tree: &mut Spanned<Node>,
+    folder: &Path,
+    settings: &Settings,
+    sink: &mut Sink,
+) -> (Params, Matrix, Diagnostics) {
     let mut params = params::declare(tree.get("params"), folder, sink);
     let elsewhere = params.assign(&settings.given, sink);
+    let matrix = Matrix::apply(tree.get("matrix"), &settings.combination, folder, &mut params, sink);
+    params.require(sink);
     if let Node::Map(entries) = &mut tree.value {
-        for (_, value) in entries.iter_mut().filter(|(key, _)| key.value != "params") {
+        for (_, value) in entries.iter_mut().filter(|(key, _)| key.value != "params" && key.value != "matrix") {
             params.evaluate(value, sink);
         }
     }
-    (params, elsewhere)
+    (params, matrix, elsewhere)
 }
 
 fn top<'t>(tree: &'t Spanned<Node>, keys: &Keys, sink: &mut Sink) -> Option<Fields<'t>> {

@@ -12,6 +12,7 @@ pub(crate) mod common;
 pub mod expr;
 pub(crate) mod fields;
 pub mod load;
+pub(crate) mod matrix;
 pub(crate) mod nodes;
 pub mod params;
 pub mod paths;
@@ -29,6 +30,7 @@ use serde_json::Value;
 pub use cases::{Case, Expected, Record};
 pub(crate) use check::identity::default_at;
 pub use load::{Settings, declared_params, load, load_text, name_of};
+pub use matrix::Combination;
 pub use registry::{AssetKind, Manifest, PluginManifests, Registry};
 
 use crate::artifact::{Form, KindName};
@@ -40,12 +42,14 @@ use crate::stage::{Asset, Assets, Stage};
 pub struct Workflow {
     /// The file's text, for diagnostics that come later.
     pub source: Arc<Source>,
-    /// `name:`, by default the file's stem.
+    /// `name:`, by default the file's stem; with a `matrix:` followed by the combination: `name@beta=0.1`.
     pub name: String,
     /// `seed:`, by default 0.
     pub seed: u64,
     /// Every parameter with its value, in the order of the file.
     pub params: Vec<(String, params::ParamValue)>,
+    /// How many values each axis of `matrix:` has that the command line leaves open; what is loaded is one combination of them.
+    pub open_axes: Vec<usize>,
     /// The entries of `models:` and `plugins:`.
     pub assets: BTreeMap<String, ResolvedAsset>,
     /// The nodes that run, in topological order; ties in the order of the file.
@@ -258,6 +262,11 @@ impl Workflow {
     /// Returns the assets as stages see them.
     pub fn assets(&self) -> Assets {
         self.assets.iter().map(|(name, entry)| (name.clone(), entry.asset.clone())).collect()
+    }
+
+    /// Returns every combination of what the command line leaves open; a workflow without `matrix:` has one.
+    pub fn combinations(&self) -> impl Iterator<Item = Combination> {
+        matrix::combinations(&self.open_axes).into_iter().map(Combination::At)
     }
 
     /// Returns the node with this id.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use serde_json::{Number, Value, json};
 
+pub(super) use assign::value_of;
 pub use declare::declare;
 
 use super::expr::{self, Lookup};
@@ -93,6 +94,8 @@ pub struct Params {
     /// `None`: something about it is wrong and has been reported.
     values: BTreeMap<String, Option<ParamValue>>,
     used: RefCell<BTreeSet<String>>,
+    /// Those the command line says something of, or `matrix:` does.
+    claimed: BTreeSet<String>,
     /// Paths given on the command line.
     pub given_paths: Vec<PathBuf>,
 }
@@ -149,6 +152,26 @@ impl Params {
                 nearest(name, self.values.keys().map(String::as_str).filter(|_| advise)).map(str::to_owned),
             ),
         }
+    }
+
+    /// Whether a parameter of this name is declared, rightly or wrongly.
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// Returns the value of a parameter, unless something about it is wrong.
+    pub(super) fn value(&self, name: &str) -> Option<&ParamValue> {
+        self.values.get(name)?.as_ref()
+    }
+
+    /// Takes it on to say a parameter's value; returns whether nobody has.
+    pub(super) fn claim(&mut self, name: &str) -> bool {
+        self.claimed.insert(name.to_owned())
+    }
+
+    /// Gives a parameter its value.
+    pub(super) fn put(&mut self, name: &str, value: ParamValue) {
+        self.values.insert(name.to_owned(), Some(value));
     }
 
     /// Returns the declared parameters that no expression used.

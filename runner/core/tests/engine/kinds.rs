@@ -553,16 +553,18 @@ impl Made {
         let word = |value: &Value| Word { word: value["word"].as_str().unwrap_or_default().into(), letters: 0 };
         let words: Vec<Word> = words.iter().map(word).collect();
         let (checkpoints, folder) = (job.checkpoint_dir()?, job.scratch_dir()?);
+        let place = checkpoints.display().to_string();
+        let world = |error: std::io::Error| StageError::World(format!("`{place}`: {error}"), Some(error.into()));
         for (number, (name, text)) in texts::pages(words.iter()).into_iter().enumerate() {
             let checkpoint = checkpoints.join(number.to_string());
             if !checkpoint.exists() {
                 self.lab.asked("page", 1, job)?;
                 let aside = checkpoint.with_extension("new");
-                std::fs::write(&aside, &text).and_then(|()| std::fs::rename(&aside, &checkpoint)).unwrap();
+                std::fs::write(&aside, &text).and_then(|()| std::fs::rename(&aside, &checkpoint)).map_err(world)?;
             }
             let place = folder.join(name);
-            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
-            std::fs::copy(checkpoint, place).unwrap();
+            std::fs::create_dir_all(place.parent().unwrap()).map_err(world)?;
+            std::fs::copy(checkpoint, place).map_err(world)?;
         }
         if let Some(extra) = inputs.files.get("extra") {
             let total: u64 = extra.files.values().map(|file| file.bytes).sum();

@@ -19,6 +19,7 @@ mod project;
 mod pruned;
 mod reasons;
 mod results;
+mod shaken;
 mod shown;
 mod simulation;
 mod stopping;

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! === a title
-//! $ set count=3                 what the command line adds: set, root, params (a line of a parameter file)
+//! $ set count=3                 what the command line adds: set, root, params (a line of a parameter file), combination
 //! version: 1                    the workflow, as text
 //! => E0201 4:7 unknown key      every diagnostic: code, line:column (other sources before it: `--set:1:7`), part of the message
 //! => help did you mean          part of the advice of the diagnostic above
 //! => also 2:3                   a related place of the diagnostic above
-//! => ok                         no errors; then facts may follow: order, with, identity, needs, offers, skipped, common, seed
+//! => ok                         no errors; then facts may follow: order, with, identity, needs, offers, skipped, common, seed,
+//!                                name, open
 //! ```
 
 use std::collections::BTreeSet;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use sentinel_core::diag::{CODES, Diagnostic, Diagnostics, Source, render};
 use sentinel_core::workflow::params::Given;
-use sentinel_core::workflow::{Node, Settings, Workflow, load_text};
+use sentinel_core::workflow::{Combination, Node, Settings, Workflow, load_text};
 
 use crate::fakes::{Project, registry};
 
@@ -78,6 +79,10 @@ pub(crate) fn load_case(case: &Case, project: &Project) -> Result<Workflow, Diag
         match option.split_once(' ').unwrap_or((option, "")) {
             ("set", value) => settings.given.set.push(value.to_owned()),
             ("root", path) => settings.roots.push(path.into()),
+            ("combination", "given") => settings.combination = Combination::Given,
+            ("combination", places) => {
+                settings.combination = Combination::At(places.split(' ').map(|place| place.parse().unwrap()).collect());
+            }
             ("params", line) => given += &format!("{line}\n"),
             (other, _) => panic!("unknown option `{other}`"),
         }
@@ -128,6 +133,8 @@ fn workflow_facts(workflow: &Workflow) -> Vec<String> {
     let ids: Vec<&str> = workflow.nodes.iter().map(|node| node.id.as_str()).collect();
     let mut lines =
         vec![format!("order {}", ids.join(" ")), format!("seed {}", workflow.seed), format!("name {}", workflow.name)];
+    let open: Vec<String> = workflow.open_axes.iter().map(ToString::to_string).collect();
+    lines.push(format!("open {}", open.join(" ")));
     for node in workflow.nodes.iter().flat_map(Node::and_body) {
         let id = &node.id;
         let needs: Vec<String> =

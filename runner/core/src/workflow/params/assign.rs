@@ -1,6 +1,5 @@
 //! The values parameters get: from defaults, from `--params` files, from `--set`, each checked against its declaration.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,37 +16,33 @@ use crate::workflow::yaml::{self, Node, Scalar, Sink, Spanned};
 type Refusal = (String, Option<String>);
 
 impl Params {
-    /// Gives every parameter its value. Mistakes in the workflow go to the sink, those elsewhere are returned with their own source.
-    pub fn assign(&mut self, given: &Given, sink: &mut Sink) -> Diagnostics {
+    /// Gives every parameter its default, or what the command line says. Mistakes are returned with their own sources.
+    pub fn assign(&mut self, given: &Given, sink: &Sink) -> Diagnostics {
         let mut elsewhere = Diagnostics::default();
         for param in &self.declared {
             self.values.insert(param.name.clone(), param.default.clone());
         }
-        let mut reported: BTreeSet<String> = BTreeSet::new();
         for file in &given.files {
-            self.assign_file(&tidy(&given.folder.join(file)), file, sink, &mut elsewhere, &mut reported);
+            self.assign_file(&tidy(&given.folder.join(file)), file, sink, &mut elsewhere);
         }
         for text in &given.set {
-            self.assign_one(text, &given.folder, sink, &mut elsewhere, &mut reported);
+            self.assign_one(text, &given.folder, sink, &mut elsewhere);
         }
+        elsewhere
+    }
+
+    /// Reports parameters that have no value.
+    pub fn require(&self, sink: &mut Sink) {
         for param in &self.declared {
-            if self.values[&param.name].is_none() && !reported.contains(&param.name) {
+            if self.value(&param.name).is_none() && !self.claimed.contains(&param.name) {
                 let message = format!("parameter `{}` has no value", param.name);
                 let help = format!("give one with `--set {}=…`, or a `default:` here", param.name);
                 sink.push(sink.error("E0308", param.at, message).help(help));
             }
         }
-        elsewhere
     }
 
-    fn assign_file(
-        &mut self,
-        path: &Path,
-        named: &Path,
-        sink: &Sink,
-        elsewhere: &mut Diagnostics,
-        reported: &mut BTreeSet<String>,
-    ) {
+    fn assign_file(&mut self, path: &Path, named: &Path, sink: &Sink, elsewhere: &mut Diagnostics) {
         let source = match read_source(path, named) {
             Ok(source) => source,
             Err(diagnostic) => return elsewhere.push(*diagnostic),
@@ -68,21 +63,14 @@ impl Params {
                 Some(Err(refusal)) => {
                     own.push(refused(&param, &own.source, value.at.span, refusal, sink));
                     self.values.insert(name.value.clone(), None);
-                    reported.insert(name.value.clone());
+                    self.claim(&name.value);
                 }
             }
         }
         elsewhere.extend(own.found);
     }
 
-    fn assign_one(
-        &mut self,
-        text: &str,
-        folder: &Path,
-        sink: &Sink,
-        elsewhere: &mut Diagnostics,
-        reported: &mut BTreeSet<String>,
-    ) {
+    fn assign_one(&mut self, text: &str, folder: &Path, sink: &Sink, elsewhere: &mut Diagnostics) {
         let source = Source::new("--set", text);
         let Some((name, value)) = text.split_once('=') else {
             let whole = Span { start: 0, end: text.len() };
@@ -109,7 +97,7 @@ impl Params {
                     sink,
                 ));
                 self.values.insert(name.to_owned(), None);
-                reported.insert(name.to_owned());
+                self.claim(name);
             }
         }
     }
@@ -118,7 +106,8 @@ impl Params {
         if let ParamValue::Path(path) = &value {
             self.given_paths.push(path.clone());
         }
-        self.values.insert(name.to_owned(), Some(value));
+        self.claim(name);
+        self.put(name, value);
     }
 
     /// Reports a name that is not declared; one that is declared wrongly has been reported.
@@ -140,7 +129,11 @@ impl Params {
 }
 
 /// Returns the value of a parameter from a file; `None` if nothing stands there or what stands there has been reported.
-pub(super) fn value_of(param: &Param, tree: &Spanned<Node>, folder: &Path) -> Result<Option<ParamValue>, Refusal> {
+pub(in crate::workflow) fn value_of(
+    param: &Param,
+    tree: &Spanned<Node>,
+    folder: &Path,
+) -> Result<Option<ParamValue>, Refusal> {
     match &tree.value {
         Node::Scalar(scalar) if expr::is_expression(&scalar.text) => {
             Err(("a parameter's value cannot be an expression".to_owned(), None))

@@ -1,7 +1,7 @@
 //! `params:` as declarations: name, type, default, bounds, words, help.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::assign::value_of;
@@ -13,8 +13,13 @@ use crate::workflow::yaml::{Node, Sink, Spanned};
 
 /// Reads `params:`. Defaults of type `path` are relative to `folder`.
 pub fn declare(tree: Option<&Spanned<Node>>, folder: &Path, sink: &mut Sink) -> Params {
-    let mut params =
-        Params { declared: Vec::new(), values: BTreeMap::new(), used: RefCell::default(), given_paths: Vec::new() };
+    let mut params = Params {
+        declared: Vec::new(),
+        values: BTreeMap::new(),
+        used: RefCell::default(),
+        claimed: BTreeSet::new(),
+        given_paths: Vec::new(),
+    };
     let entries = tree.and_then(|tree| mapping(tree, "`params`", sink)).unwrap_or_default();
     for (name, declaration) in entries {
         params.values.insert(name.value.clone(), None);
