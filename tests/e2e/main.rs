@@ -6,6 +6,7 @@ mod causes;
 mod ci;
 mod desk;
 mod edit;
+mod full;
 mod matrix;
 mod newcomer;
 mod stop;
