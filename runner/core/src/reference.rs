@@ -10,7 +10,8 @@ use crate::workflow::Registry;
 const INTRODUCTION: &str = "\
 # The language
 
-Every key of a workflow and every stage kind, out of the schemas they are checked with; `sentinel list KIND` prints one of them.
+Every key of a workflow, every stage kind and every bundled plugin, out of the schemas they are checked with; `sentinel list KIND`
+prints one of the kinds.
 [`workflows/README.md`](../workflows/README.md) explains how they go together.
 ";
 
@@ -38,6 +39,10 @@ pub fn language(registry: &Registry<'_>) -> String {
         text += &table(Some("gives"), &slots(&shapes, |shape| &shape.outputs));
         let named = |title: Option<String>| title.map_or_else(|| "with".to_owned(), |title| format!("with: {title}"));
         text += &blocks(&block).map(|(title, lines)| table(Some(&named(title)), &lines)).collect::<String>();
+    }
+    for plugin in registry.plugins.bundled() {
+        text += &format!("\n## Bundled {} `{}`\n{}\n", plugin.world, plugin.name, capital(&plugin.summary));
+        text += &table(Some("config"), &options(&plugin.config_schema, &plugin.config_schema));
     }
     text
 }

@@ -2,18 +2,20 @@
 //! every kind of record. Draft 7, the newest that YAML editors read well. The runner itself checks with the same parts, not with
 //! the whole, so that its reports have places and advice.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::artifact::KindInfo;
 use crate::reference;
-use crate::stage::StageKind;
+use crate::stage::{StageKind, mark};
 use crate::workflow::assets::plugin_schema;
 use crate::workflow::cases::CASE_KEYS;
 use crate::workflow::common::{self, COMMON_KEYS};
 use crate::workflow::load::{LANGUAGE_VERSION, seed_schema};
 use crate::workflow::nodes::LOOP_STEPS_MAX;
 use crate::workflow::params::PARAM_TYPES;
-use crate::workflow::registry::{AssetKind, Registry};
+use crate::workflow::registry::{AssetKind, Manifest, Registry};
 
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 const ID_PATTERN: &str = "^[a-z][a-z0-9-]{0,63}$";
@@ -25,8 +27,11 @@ pub fn workflow(registry: &Registry<'_>) -> Value {
     definitions.insert("expression".into(), json!({ "type": "string", "pattern": "^\\s*\\$\\{\\{.*\\}\\}\\s*$", "description": "An expression over parameters." }));
     definitions.insert("reference".into(), json!({ "type": "string", "pattern": REFERENCE_PATTERN, "description": "`stage` (its first output) or `stage.output`." }));
     definitions.insert("param".into(), param());
+    let plugins = registry.plugins.bundled();
     for kind in &registry.stages {
-        definitions.insert(with_name(kind.name()), embedded(&kind.schema().to_value(), &with_name(kind.name())));
+        let mut with = embedded(&kind.schema().to_value(), &with_name(kind.name()));
+        offer_configs(&mut with, &plugins);
+        definitions.insert(with_name(kind.name()), with);
     }
     for kind in registry.assets {
         definitions.insert(model_name(kind.name), model(kind));
@@ -120,6 +125,36 @@ fn properties(registry: &Registry<'_>) -> Value {
             "description": "What the report shows beyond every stage's own part.",
         },
     })
+}
+
+/// Lets editors complete and explain the `config:` of a block that names a plugin by what the bundled ones of its world take. Anything
+/// else is right, too: which plugin a name stands for is not seen here.
+fn offer_configs(block: &mut Value, plugins: &[Manifest]) {
+    let Some(properties) = block.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    let Some(world) = properties.values().find_map(plugin_world).map(str::to_owned) else { return };
+    let Some(config) = properties.get_mut("config").and_then(Value::as_object_mut) else { return };
+    let mut offers: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for plugin in plugins.iter().filter(|plugin| plugin.world == world) {
+        let fields = embedded(&plugin.config_schema, "");
+        for (name, field) in fields.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let mut field = field.clone();
+            let told = field.get("description").and_then(Value::as_str).unwrap_or_default();
+            field["description"] = json!(format!("`{}`: {told}", plugin.name));
+            offers.entry(name.clone()).or_default().push(field);
+        }
+    }
+    let or_anything = |(name, mut fields): (String, Vec<Value>)| {
+        let description = fields[0]["description"].clone();
+        fields.push(json!({}));
+        (name, json!({ "description": description, "anyOf": fields }))
+    };
+    config.insert("properties".into(), offers.into_iter().map(or_anything).collect::<Map<_, _>>().into());
+}
+
+/// Returns the world of the plugins a field names, if it names any.
+fn plugin_world(field: &Value) -> Option<&str> {
+    let own = field.get(mark::ASSET).and_then(Value::as_str).and_then(|kind| kind.strip_prefix("plugin/"));
+    own.or_else(|| field.get("anyOf")?.as_array()?.iter().find_map(plugin_world))
 }
 
 fn param() -> Value {

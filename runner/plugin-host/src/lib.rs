@@ -61,6 +61,14 @@ pub fn filter_scope(plugin: &PluginSpec) -> Result<FilterScope, EngineError> {
     })
 }
 
+/// The manifests of the plugins shipped with the program, as they stand inside them, sorted.
+const BUNDLED: [&str; 4] = [
+    include_str!("../../../plugins/bundled/coco-objects/plugin.toml"),
+    include_str!("../../../plugins/bundled/hadpo/plugin.toml"),
+    include_str!("../../../plugins/bundled/llama-factory/plugin.toml"),
+    include_str!("../../../plugins/bundled/pair-filter/plugin.toml"),
+];
+
 /// Reads manifests for the runner.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Manifests;
@@ -68,5 +76,9 @@ pub struct Manifests;
 impl PluginManifests for Manifests {
     fn manifest(&self, path: &Path) -> Result<Manifest, String> {
         manifest::read(path).map(|(_, manifest)| manifest.into()).map_err(|error| error.to_string())
+    }
+    fn bundled(&self) -> Vec<Manifest> {
+        let read = |text| toml::from_str::<manifest::Manifest>(text).expect("tests read them").into();
+        BUNDLED.into_iter().map(read).collect()
     }
 }

@@ -35,6 +35,8 @@ pub struct AssetKind {
 pub trait PluginManifests: Send + Sync {
     /// Returns the manifest inside the component at `path`; the error is one sentence for a diagnostic.
     fn manifest(&self, path: &Path) -> Result<Manifest, String>;
+    /// Returns what the plugins say that are shipped with the program, sorted by name: editors complete their `config:` blocks.
+    fn bundled(&self) -> Vec<Manifest>;
 }
 
 /// What a plugin says of itself.

@@ -146,6 +146,9 @@ impl PluginManifests for NoPlugins {
     fn manifest(&self, path: &Path) -> Result<Manifest, String> {
         Err(format!("`{}` is no plugin", path.display()))
     }
+    fn bundled(&self) -> Vec<Manifest> {
+        Vec::new()
+    }
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]

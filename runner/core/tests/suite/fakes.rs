@@ -353,6 +353,9 @@ impl PluginManifests for Manifests {
             config_schema,
         })
     }
+    fn bundled(&self) -> Vec<Manifest> {
+        Vec::new()
+    }
 }
 
 /// A project folder: `project/{.git, flows, data, engines, plugins}`, links out of it, and `outside`.

@@ -36,6 +36,15 @@ fn a_manifest_says_what_a_plugin_is() {
 }
 
 #[test]
+fn the_bundled_plugins_are_known() {
+    let bundled = Manifests.bundled();
+    assert!(bundled.iter().any(|plugin| plugin.name == "pair-filter"));
+    for manifest in bundled {
+        assert_eq!(Manifests.manifest(&shipped(&manifest.name).path).unwrap(), manifest);
+    }
+}
+
+#[test]
 fn complaints_say_what_is_wrong() {
     let of = |manifest: &str| complaint(&filter(manifest, FILTER, EMPTY));
     let table: [(String, &str); 13] = [

@@ -15,21 +15,28 @@ use sentinel_domain::ports::Engines;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Plugins that say they are what their file name says.
+/// Says of a plugin what the bundled one of its file name says.
 pub(crate) struct Manifests;
 
 impl PluginManifests for Manifests {
     fn manifest(&self, path: &Path) -> Result<Manifest, String> {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let (world, properties) = match stem.as_str() {
-            "coco-objects" => ("extractor", json!({})),
-            "pair-filter" => ("filter", json!({ "max_per_image": { "type": "integer", "minimum": 1 } })),
-            "hadpo" | "llama-factory" => ("converter", json!({})),
-            other => return Err(format!("`{other}` is no plugin")),
+        let known = self.bundled().into_iter().find(|plugin| plugin.name == stem);
+        known.ok_or_else(|| format!("`{stem}` is no plugin"))
+    }
+
+    fn bundled(&self) -> Vec<Manifest> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/bundled");
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|plugin| plugin.unwrap().path()).collect();
+        files.sort();
+        let read = |plugin: &std::path::PathBuf| {
+            let text = std::fs::read_to_string(plugin.join("plugin.toml")).unwrap();
+            let told: Value = toml::from_str(&text).unwrap();
+            let text = |key: &str| told[key].as_str().unwrap().to_owned();
+            let (name, version, world, summary) = (text("name"), text("version"), text("world"), text("summary"));
+            Manifest { name, version, world, summary, config_schema: told["config"].clone() }
         };
-        let config_schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
-        let (version, summary) = ("1".to_owned(), String::new());
-        Ok(Manifest { name: stem, version, world: world.to_owned(), summary, config_schema })
+        files.iter().map(read).collect()
     }
 }
 
