@@ -168,7 +168,7 @@ pub trait Stage: Send + Sync {
     fn stream(&self) -> Option<&str> {
         None
     }
-    /// Engine, version, device class and dtype, where they can change bits: `candle 0.11.1 cpu f32`. It enters the key.
+    /// Engine, version, device class and dtype, where they can change bits: `candle 0.11.1, kernels 2, cpu f32`. It enters the key.
     fn engine(&self) -> Option<String> {
         None
     }

@@ -24,8 +24,9 @@ pub mod weights;
 
 pub use error::ModelError;
 
-/// What computes, with its version, device class and number type: enters the keys of everything models do.
-pub const ENGINE: &str = "candle 0.11.1 cpu f32";
+/// What computes, with its version, that of our own kernels, device class and number type: enters the keys of everything models do.
+/// Kernels that give other bits are another version.
+pub const ENGINE: &str = "candle 0.11.1, kernels 2, cpu f32";
 
 /// Returns the model families, by `model_type`.
 pub fn families() -> impl Iterator<Item = &'static str> {

@@ -5,6 +5,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
+use super::dots::dots;
 use super::kernel::{add_to, for_rows, fused, operand, read, sum_rows};
 
 /// Returns `x · wᵀ + b` for x (…, K), w (N, K), b (N) → (…, N).
@@ -41,30 +42,14 @@ fn product<S: BackendStorage>(x: &S, xl: &Layout, w: &S, wl: &Layout) -> Result<
     Ok((out, shape))
 }
 
-/// As [`product`], with rows of zeros behind too few rows.
+/// As [`product`], on the CPU by our own kernel where it serves.
 fn product_cpu(x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
     let (rows, n, k, shape) = sizes(xl, wl)?;
-    let enough = rows_min(n, k);
-    let CpuStorage::F32(values) = x else { return product(x, xl, w, wl) };
-    if rows >= enough {
+    if !matches!((x, w), (CpuStorage::F32(_), CpuStorage::F32(_))) {
         return product(x, xl, w, wl);
     }
-    let mut padded = values[xl.start_offset()..xl.start_offset() + rows * k].to_vec();
-    padded.resize(enough * k, 0.0);
-    let (out, _) = product(&CpuStorage::F32(padded), &Layout::contiguous((enough, k)), w, wl)?;
-    let CpuStorage::F32(mut out) = out else { candle_core::bail!("a product of f32 is not f32") };
-    out.truncate(rows * n);
+    let out = dots(operand(x, xl)?, operand(w, wl)?, rows, n, k);
     Ok((CpuStorage::F32(out), shape))
-}
-
-/// Returns from how many rows on a product of K inputs and N outputs is always summed in the same order. The matrix kernel (crate
-/// `gemm` 0.19) has ways of its own for one row, for results of at most 256 numbers, and for results of at most 64 × 64 when it
-/// sums more than 512 products.
-fn rows_min(n: usize, k: usize) -> usize {
-    const SMALL: usize = 16 * 16;
-    let (side, depth) = (64, 512);
-    let blocked = if n <= side && k > depth { side + 1 } else { 2 };
-    blocked.max(SMALL / n.max(1) + 1)
 }
 
 impl LinearOp {

@@ -5,6 +5,7 @@
 //! Reference numbers: `tests/reference/ops.py`.
 
 mod attention;
+mod dots;
 mod kernel;
 mod linear;
 mod logp;
