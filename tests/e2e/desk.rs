@@ -142,6 +142,7 @@ fn timeless(record: &[u8]) -> Vec<u8> {
     }
     for stage in record["stages"].as_array_mut().unwrap() {
         stage["wall_ms"].take();
+        stage["when"].take();
         stage["counts"]["hits"].take();
         stage["counts"]["computed"].take();
     }

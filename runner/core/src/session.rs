@@ -17,7 +17,7 @@ use crate::lock::{self, Locked};
 use crate::plan::Plan;
 use crate::report::model::ReportModel;
 use crate::report::record::{
-    Counts, InputRecord, OutputRecord, QUARANTINE_TOLD_MAX, RECORD_VERSION, RunRecord, StageRecord,
+    Counts, InputRecord, OutputRecord, QUARANTINE_TOLD_MAX, RECORD_VERSION, RunRecord, StageRecord, When,
 };
 use crate::report::{collect, html};
 use crate::reporter::{Event, Reporter, Silent};
@@ -128,7 +128,7 @@ impl Session {
         let context = self.context(options, on_miss, reporter.clone(), stop.clone());
         let done = self.healing(&context, || {
             let results = execute(&context, &self.prepared, Some(publisher.clone()))?;
-            let record = self.record(digest, started, results)?;
+            let record = self.record(digest, (started, began), results)?;
             let report = collect::collect(&self.workflow, &record, &self.store, &self.files)?;
             Ok((record, report))
         });
@@ -278,8 +278,13 @@ impl Session {
         }
     }
 
-    /// Makes the record of a run; how long it took is filled in at its very end.
-    fn record(&self, digest: Digest, started: u64, results: Results) -> Result<RunRecord, RunError> {
+    /// Makes the record of a run that began at a time, of both clocks; how long it took is filled in at its very end.
+    fn record(
+        &self,
+        digest: Digest,
+        (started, began): (u64, Instant),
+        results: Results,
+    ) -> Result<RunRecord, RunError> {
         let mut flowed: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
         for told in results.iter().flat_map(|(told, _)| told) {
             for (port, artifact) in &told.outputs {
@@ -302,7 +307,7 @@ impl Session {
                 told.tally.quarantined.sort_by(|a, b| (&a.record, a.step).cmp(&(&b.record, b.step)));
                 quarantine.extend(told.tally.quarantined.drain(..).take(room));
                 let inputs = inputs(&needs[&told.id], &told.id, &flowed);
-                stages.push(self.stage_record(told, inputs, published.take().unwrap_or_default())?);
+                stages.push(self.stage_record(told, inputs, published.take().unwrap_or_default(), began)?);
             }
         }
         Ok(RunRecord {
@@ -325,6 +330,7 @@ impl Session {
         told: Told,
         inputs: Vec<InputRecord>,
         mut published: Published,
+        began: Instant,
     ) -> Result<StageRecord, StoreError> {
         let mut outputs = Vec::new();
         for (port, artifact) in told.outputs {
@@ -344,6 +350,8 @@ impl Session {
         let states = told.states.map(|states| self.store.put_blob(&states.encode())).transpose()?;
         let trace = told.fingerprint.map(|_| self.store.put_blob(&encode_trace(&told.tally.trace))).transpose()?;
         let counts: Counts = told.tally.counts;
+        let since = |at: Instant| u64::try_from((at - began).as_millis()).unwrap_or(u64::MAX);
+        let when = told.tally.when.map(|(first, last)| When { began_ms: since(first), ended_ms: since(last) });
         Ok(StageRecord {
             id: told.id,
             kind: told.kind,
@@ -352,6 +360,7 @@ impl Session {
             outputs,
             counts,
             wall_ms: told.tally.wall_ms,
+            when,
             trace,
             states,
         })

@@ -63,10 +63,24 @@ pub struct StageRecord {
     pub counts: Counts,
     /// How long it took, in milliseconds; of a body's stage, all steps together.
     pub wall_ms: u64,
+    /// When it was at work; not told in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
     /// Where the keys of its units are listed, for comparison with later runs.
     pub trace: Option<Digest>,
     /// Of a loop: where the states its records went through are listed.
     pub states: Option<Digest>,
+}
+
+/// When a stage was at work, counted from the begin of the run. In between it may have waited: for the device, or in a loop's body
+/// for the other stages of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// When it was first asked for something, in milliseconds.
+    pub began_ms: u64,
+    /// When it gave its last answer, in milliseconds.
+    pub ended_ms: u64,
 }
 
 /// How the work of one stage went.

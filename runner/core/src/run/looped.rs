@@ -114,8 +114,7 @@ impl LoopWork<'_> {
             going = self.step(going, &outside, &mut gathered)?;
             self.context.tell(&Event::Records { stage: &self.node.id, done: gathered.left, total: known.len() as u64 });
         }
-        let wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(self.done(known.len() as u64, gathered, wall_ms))
+        Ok(self.done(known.len() as u64, gathered, began))
     }
 
     fn outside(&self, flows: &Flows) -> BTreeMap<Origin, Outside> {
@@ -331,8 +330,9 @@ impl LoopWork<'_> {
         (number, output.expect("the graph was checked: the stage has this output"))
     }
 
-    fn done(&self, records: u64, gathered: Gathered, wall_ms: u64) -> NodeDone {
-        let mut tally = Tally { wall_ms, ..Tally::default() };
+    fn done(&self, records: u64, gathered: Gathered, began: Instant) -> NodeDone {
+        let mut tally = Tally::default();
+        tally.worked_since(began);
         tally.counts.units = records;
         tally.counts.cut = gathered.cut;
         if gathered.no_state > 0 {

@@ -32,6 +32,8 @@ pub(crate) struct Tally {
     /// Units, or of a stage that works on everything at once records, of which some may have been set aside.
     pub(crate) records: u64,
     pub(crate) wall_ms: u64,
+    /// When it was first at work, and when last.
+    pub(crate) when: Option<(Instant, Instant)>,
     /// In a plan: the units that are not in the store, by their place in the trace.
     pub(crate) missed: Vec<usize>,
     /// In a plan: units nothing can be said of yet.
@@ -39,6 +41,13 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Notes that there was work from then until now.
+    pub(crate) fn worked_since(&mut self, began: Instant) {
+        let now = Instant::now();
+        self.wall_ms += u64::try_from((now - began).as_millis()).unwrap_or(u64::MAX);
+        self.when = Some((self.when.map_or(began, |(first, _)| first), now));
+    }
+
     /// In a plan: whether a unit is missing, or may come.
     pub(crate) fn is_open(&self) -> bool {
         !self.missed.is_empty() || self.undecided > 0
@@ -107,7 +116,7 @@ impl Worker<'_> {
                 }
             }
         }
-        tally.wall_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tally.worked_since(began);
         Ok(answers)
     }
 

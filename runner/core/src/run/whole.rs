@@ -56,7 +56,7 @@ impl Worker<'_> {
         for (id, fault) in aside {
             self.set_aside(&id, 0, fault, tally)?;
         }
-        tally.wall_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tally.worked_since(began);
         Ok(outputs.into_iter().map(Flow::from).collect())
     }
 

@@ -25,5 +25,6 @@ mod simulation;
 mod stopping;
 mod tested;
 mod texts;
+mod timed;
 mod trying;
 mod verified;

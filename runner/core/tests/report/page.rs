@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use sentinel_core::report::Widget;
+use sentinel_core::report::model::ReportModel;
 
 use crate::{of_class, render, sample, text_of, with_document};
 
@@ -130,4 +131,34 @@ fn headings_say_what_is_shown_and_name_the_stage_beside_it() {
         let again = page.descendants().filter(|node| node.has_tag_name("h4")).map(text_of);
         assert!(again.into_iter().all(|title| title != "preference pairs"), "a lone piece has its section's heading");
     });
+}
+
+#[test]
+fn a_timeline_shows_when_stages_were_at_work() {
+    let model = sample::model();
+    let bars = |model: &ReportModel| {
+        let mut bars = Vec::new();
+        with_document(&render(model), |page| {
+            for row in of_class(page, "timeline").iter().flat_map(|table| table.descendants()) {
+                let bar = row.descendants().find(|node| matches!(node.attribute("class"), Some("span" | "kept")));
+                if let (true, Some(bar)) = (row.has_tag_name("tr"), bar) {
+                    bars.push((text_of(row), sides(bar), bar.attribute("class").unwrap().to_owned()));
+                }
+            }
+        });
+        bars
+    };
+    let shown = bars(&model);
+    assert_eq!(shown.len(), model.run.stages.len());
+    let whole = model.run.wall_ms as f64;
+    for ((text, [left, _, right, _], class), stage) in shown.iter().zip(&model.run.stages) {
+        let when = stage.when.unwrap();
+        assert!((left / 1000.0 - when.began_ms as f64 / whole).abs() < 0.005, "{text}: {left}");
+        assert!((right / 1000.0 - when.ended_ms as f64 / whole).abs() < 0.005, "{text}: {right}");
+        let kept = stage.counts.computed == 0 && stage.counts.hits > 0;
+        assert_eq!((class == "kept", text.contains("from the store")), (kept, kept), "{text}");
+    }
+    let mut old = model;
+    old.run.stages.iter_mut().for_each(|stage| stage.when = None);
+    assert!(bars(&old).is_empty() && !render(&old).contains("Timeline"), "a record that does not say when has none");
 }

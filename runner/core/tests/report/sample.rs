@@ -7,7 +7,7 @@ use sentinel_core::artifact::Form;
 use sentinel_core::digest::Digest;
 use sentinel_core::report::model::{ReportModel, Shown};
 use sentinel_core::report::record::{
-    Counts, InputRecord, OutputRecord, Quarantined, RECORD_VERSION, RunRecord, StageRecord,
+    Counts, InputRecord, OutputRecord, Quarantined, RECORD_VERSION, RunRecord, StageRecord, When,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -188,7 +188,18 @@ fn stage((id, kind, outputs, computed, hits, wall_ms): &Row) -> StageRecord {
         outputs: outputs.iter().map(output).collect(),
         counts,
         wall_ms: *wall_ms,
+        when: Some(when(id, *wall_ms)),
         trace: None,
         states: None,
+    }
+}
+
+/// Stages one after the other, those of the loop's body all along the loop.
+fn when(id: &str, wall_ms: u64) -> When {
+    let outside = |row: &&Row| !row.0.contains('/');
+    let before = |id: &str| STAGES.iter().take_while(|row| row.0 != id).filter(outside).map(|row| row.5).sum::<u64>();
+    match id.split_once('/') {
+        None => When { began_ms: before(id), ended_ms: before(id) + wall_ms },
+        Some((around, _)) => When { began_ms: before(around) + 5, ended_ms: before(around) + 101_800 },
     }
 }

@@ -20,6 +20,7 @@ mod result;
 mod room;
 mod svg;
 mod table;
+mod timeline;
 
 use std::collections::BTreeMap;
 
@@ -73,6 +74,9 @@ pub fn html(model: &ReportModel, blob: &dyn Fn(Digest) -> Option<Vec<u8>>) -> St
         page.stage(number, show, &gathered.groups, &pictures);
     }
     page.section("records", "Records", "", records::records(&model.run.stages, &anchors(&gathered)));
+    if let Some(timeline) = timeline::timeline(&model.run) {
+        page.section("timeline", "Timeline", "", timeline);
+    }
     if let Some(told) = frame::left_out(&model.run, &pictures, page.pieces_left_out) {
         page.section("left-out", "Left out", "", told);
     }
