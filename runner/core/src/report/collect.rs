@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::model::{Edge, ReportModel, Shown};
 use super::record::RunRecord;
-use super::{ReportIo, ReportUnit};
+use super::{ReportIo, ReportUnit, left_out};
 use crate::artifact::FileSet;
 use crate::cache::files::UserFiles;
 use crate::cache::kept::{Artifact, UnitRef};
@@ -36,7 +36,13 @@ pub(crate) fn collect(
             shown.push(Shown { stage: told.id.clone(), widgets });
         }
     }
-    Ok(ReportModel { run: record.clone(), edges: edges(workflow), shown, compare: workflow.report.compare.clone() })
+    Ok(ReportModel {
+        run: record.clone(),
+        edges: edges(workflow),
+        shown,
+        left_out: left_out::left_out(record, store)?,
+        compare: workflow.report.compare.clone(),
+    })
 }
 
 /// Reads a listing back.

@@ -7,6 +7,7 @@
 pub(crate) mod collect;
 mod compare;
 pub mod html;
+mod left_out;
 pub mod markdown;
 pub mod model;
 pub mod record;

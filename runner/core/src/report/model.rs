@@ -17,6 +17,8 @@ pub struct ReportModel {
     pub edges: Vec<Edge>,
     /// What stages show, in the order of [`RunRecord::stages`]; stages that show nothing are left out.
     pub shown: Vec<Shown>,
+    /// What stages left out and set aside, by stage and reason.
+    pub left_out: Vec<LeftOut>,
     /// Stages whose tables stand side by side, as the workflow's `report.compare` says.
     pub compare: Vec<String>,
 }
@@ -43,4 +45,30 @@ pub struct Shown {
     pub stage: String,
     /// Its widgets.
     pub widgets: Vec<Widget>,
+}
+
+/// What one stage left out, or set aside, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The stage: its id; `loop/stage` in a loop's body.
+    pub stage: String,
+    /// A short stable word.
+    pub reason: String,
+    /// Rows left out, or units set aside.
+    pub count: u64,
+    /// Whether it could not be worked on; otherwise it was not wanted.
+    pub set_aside: bool,
+    /// A few of them, the first.
+    pub examples: Vec<Example>,
+}
+
+/// One thing that was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    /// The root record's id.
+    pub record: String,
+    /// The loop step.
+    pub step: u32,
+    /// What it is, or why it could not be worked on.
+    pub text: String,
 }

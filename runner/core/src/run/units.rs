@@ -321,8 +321,12 @@ pub(crate) fn one_line_each(id: &str, rows: &Rows) -> Result<(), StageError> {
 /// Counts rows by their `reason`.
 pub(crate) fn count_reasons(rows: &Rows, counts: &mut BTreeMap<String, u64>) {
     for row in rows {
-        let row: Option<Value> = serde_json::from_str(row).ok();
-        let reason = row.as_ref().and_then(|row| row.get("reason")?.as_str()).unwrap_or("unknown");
-        *counts.entry(reason.to_owned()).or_default() += 1;
+        let row: Value = serde_json::from_str(row).unwrap_or_default();
+        *counts.entry(reason(&row).to_owned()).or_default() += 1;
     }
+}
+
+/// Returns why a row was left out.
+pub(crate) fn reason(row: &Value) -> &str {
+    row.get("reason").and_then(Value::as_str).unwrap_or("unknown")
 }

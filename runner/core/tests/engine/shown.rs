@@ -1,14 +1,18 @@
 //! The report of a run: the same whether stages ran or were found in the store; a run with nothing to do asks no stage for it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::Ordering;
 
 use sentinel_core::last::LastRun;
+use sentinel_core::report::model::LeftOut;
+use sentinel_core::report::record::Quarantined;
 use serde_json::{Value, json};
 
 use crate::plain::{PLAIN, plain};
 use crate::project::{Project, work};
-use crate::simulation::splits;
+use crate::results::project as growing;
+use crate::simulation::{growth, splits};
 use crate::texts::{lines, total};
 
 /// What `totals` shows: the words it took and the sums it gave, record by record.
@@ -73,4 +77,35 @@ fn the_last_report_can_be_written_again() {
         assert_eq!(fs::read_to_string(&path).unwrap(), page);
         assert_eq!(project.lab.shown.swap(0, Ordering::Relaxed), asked);
     }
+}
+
+#[test]
+fn what_was_left_out_is_told_by_stage_and_reason_with_the_first_of_each() {
+    let (project, expected) = growing();
+    let finished = project.finished(&growth(3, 7, 2));
+    let told = &finished.report.left_out;
+    for stage in &finished.record.stages {
+        for (counts, set_aside) in [(&stage.counts.dropped, false), (&stage.counts.quarantined, true)] {
+            let of_stage = |one: &&LeftOut| one.stage == stage.id && one.set_aside == set_aside;
+            let found: BTreeMap<String, u64> =
+                told.iter().filter(of_stage).map(|one| (one.reason.clone(), one.count)).collect();
+            assert_eq!(found, *counts, "{}", stage.id);
+        }
+    }
+    let of = |stage: &str, reason: &str| told.iter().find(|one| one.stage == stage && one.reason == reason).unwrap();
+    let words: Vec<Value> = expected.results["hints/dropped.jsonl"]
+        .lines()
+        .take(3)
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["word"].clone())
+        .collect();
+    let examples = of("hints", "unwanted").examples.iter();
+    let examples: Vec<Value> = examples.map(|one| one.text.strip_prefix("word: ").unwrap().into()).collect();
+    assert_eq!(examples, words);
+    let afraid = of("growth/words", "afraid");
+    assert_eq!(afraid.examples.len() as u64, afraid.count.min(3));
+    for example in &afraid.examples {
+        let told = |unit: &Quarantined| (unit.record == example.record) && unit.detail == example.text;
+        assert!(finished.record.quarantine.iter().any(told), "{example:?}");
+    }
+    assert!(of("growth/words", "unwanted").examples.len() == 3, "those of a loop's body too");
 }

@@ -162,3 +162,21 @@ fn a_timeline_shows_when_stages_were_at_work() {
     old.run.stages.iter_mut().for_each(|stage| stage.when = None);
     assert!(bars(&old).is_empty() && !render(&old).contains("Timeline"), "a record that does not say when has none");
 }
+
+#[test]
+fn what_was_left_out_is_told_by_reason_with_examples() {
+    let model = sample::model();
+    with_document(&render(&model), |page| {
+        let table = of_class(page, "reasons").pop().unwrap();
+        let rows: Vec<String> =
+            table.descendants().filter(|node| node.has_tag_name("tr")).skip(1).map(text_of).collect();
+        assert_eq!(rows.len(), model.left_out.len());
+        for (row, told) in rows.iter().zip(&model.left_out) {
+            assert!(row.starts_with(&format!("{}{}", told.stage, told.reason)), "{row}");
+            assert!(row.contains(&told.count.to_string()), "{row}");
+            for example in &told.examples {
+                assert!(row.contains(&example.record) && row.contains(&example.text), "{row}");
+            }
+        }
+    });
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sentinel_core::artifact::Form;
 use sentinel_core::digest::Digest;
-use sentinel_core::report::model::{ReportModel, Shown};
+use sentinel_core::report::model::{Example, LeftOut, ReportModel, Shown};
 use sentinel_core::report::record::{
     Counts, InputRecord, OutputRecord, Quarantined, RECORD_VERSION, RunRecord, StageRecord, When,
 };
@@ -122,7 +122,27 @@ pub(crate) fn model() -> ReportModel {
         Shown { stage: "before".to_owned(), widgets: widgets::measured(&scenes, true) },
         Shown { stage: "after".to_owned(), widgets: widgets::measured(&scenes, false) },
     ];
-    ReportModel { run: run(), edges: edges.collect(), shown, compare: vec!["before".to_owned(), "after".to_owned()] }
+    let compare = vec!["before".to_owned(), "after".to_owned()];
+    ReportModel { run: run(), edges: edges.collect(), shown, left_out: left_out(), compare }
+}
+
+fn left_out() -> Vec<LeftOut> {
+    let one = |stage: &str, reason: &str, count, set_aside, examples: &[(&str, u32, &str)]| LeftOut {
+        stage: stage.to_owned(),
+        reason: reason.to_owned(),
+        count,
+        set_aside,
+        examples: examples
+            .iter()
+            .map(|(record, step, text)| Example { record: (*record).to_owned(), step: *step, text: (*text).to_owned() })
+            .collect(),
+    };
+    let broken = "`train-000117.png`: unexpected end of file after 8192 of 40161 bytes";
+    let (first, second) = ("chosen: A bowl is on the left. · rejected: A fork is on the left.", "chosen: A cup.");
+    vec![
+        one("bootstrap/boxes", "unreadable-picture", 1, true, &[("train-000117", 0, broken)]),
+        one("keep", "over 4 pairs a picture", 391, false, &[("train-000003", 0, first), ("train-000008", 2, second)]),
+    ]
 }
 
 fn run() -> RunRecord {

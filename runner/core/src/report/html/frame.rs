@@ -1,9 +1,8 @@
-//! What stands around the sections: the head of the document, the heading, the contents, what did not come through, and the end.
+//! What stands around the sections: the head of the document, the heading, the contents, and the end.
 
 use super::element::{Element, el};
-use super::pictures::{Absence, Pictures};
 use crate::digest::Digest;
-use crate::report::record::{Quarantined, RunRecord};
+use crate::report::record::RunRecord;
 use crate::report::wording::{clipped, count, counted, duration};
 
 const STYLE: &str = concat!(include_str!("page.css"), include_str!("parts.css"));
@@ -12,8 +11,6 @@ const SCRIPT: &str = include_str!("page.js");
 const NAME_CHARS_MAX: usize = 120;
 const VALUE_CHARS_MAX: usize = 300;
 const PARAMS_MAX: usize = 200;
-const ASIDE_MAX: usize = 50;
-const SKIPPED_MAX: usize = 100;
 
 /// Writes the whole document. The policy in its head lets nothing be fetched, and only our script run: its nonce is a digest of
 /// the body, so no text in the body can know it.
@@ -68,57 +65,6 @@ pub(super) fn contents(entries: &[(String, String)]) -> Element {
         el("li").with(el("a").attr("href", format_args!("#{anchor}")).text(clipped(title, 40)))
     };
     el("nav").attr("aria-label", "contents").with(el("ul").all(entries.iter().map(entry)))
-}
-
-/// Shows what did not run, what was set aside, and what this page leaves out; `None` if nothing of the kind.
-pub(super) fn left_out(run: &RunRecord, pictures: &Pictures, pieces: usize) -> Option<Element> {
-    let mut parts = Vec::new();
-    if !run.skipped.is_empty() {
-        let told = |(stage, because): &(String, String)| {
-            let stage = el("b").text(clipped(stage, NAME_CHARS_MAX));
-            el("li").with(stage).text(": ").text(clipped(because, VALUE_CHARS_MAX))
-        };
-        let list = el("ul").all(run.skipped.iter().take(SKIPPED_MAX).map(told));
-        parts.extend([el("h3").text("Did not run"), list]);
-    }
-    if !run.quarantine.is_empty() {
-        parts.extend(set_aside(run));
-    }
-    let notes = [
-        (pictures.absent(Absence::NoRoom), "left out to keep this page small"),
-        (pictures.absent(Absence::NotFound), "not found in the store"),
-        (pictures.absent(Absence::Unreadable), "neither PNG nor JPEG"),
-    ];
-    let notes = notes.into_iter().map(|(pictures, why)| (pictures, "picture", why));
-    let notes = notes.chain([(pieces, "table or curve", "left out to keep this page small")]);
-    let note = |(number, what, why): (usize, &str, &str)| {
-        let told = counted(number as u64, what).replace("table or curves", "tables or curves");
-        (number > 0).then(|| el("p").class("note").text(format_args!("{told} {why}.")))
-    };
-    parts.extend(notes.filter_map(note));
-    (!parts.is_empty()).then(|| el("div").all(parts))
-}
-
-fn set_aside(run: &RunRecord) -> [Element; 3] {
-    let column = |name: &str| el("th").attr("scope", "col").text(name);
-    let head = el("tr").all(["stage", "record", "step", "reason", "detail"].map(column));
-    let told = |unit: &Quarantined| {
-        let Quarantined { stage, record, step, reason, detail } = unit;
-        let text = |text: &str| el("td").text(clipped(text, VALUE_CHARS_MAX));
-        el("tr")
-            .with(text(stage))
-            .with(text(record))
-            .with(el("td").text(step + 1))
-            .with(text(reason))
-            .with(text(detail))
-    };
-    let rows = el("tbody").all(run.quarantine.iter().take(ASIDE_MAX).map(told));
-    let table = el("table").with(el("thead").with(head)).with(rows);
-    let shown = run.quarantine.len().min(ASIDE_MAX) as u64;
-    let note = format!("{} of {} shown.", count(shown), counted(run.quarantined(), "unit"));
-    let scroll =
-        el("div").class("scroll").attr("tabindex", "0").attr("role", "region").attr("aria-label", "units set aside");
-    [el("h3").text("Set aside"), scroll.with(table), el("p").class("note").text(note)]
 }
 
 /// Shows what everything came from.

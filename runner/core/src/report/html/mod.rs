@@ -13,6 +13,7 @@ mod gather;
 mod graph;
 mod labels;
 mod layout;
+mod left_out;
 mod overlay;
 mod pictures;
 mod records;
@@ -77,7 +78,7 @@ pub fn html(model: &ReportModel, blob: &dyn Fn(Digest) -> Option<Vec<u8>>) -> St
     if let Some(timeline) = timeline::timeline(&model.run) {
         page.section("timeline", "Timeline", "", timeline);
     }
-    if let Some(told) = frame::left_out(&model.run, &pictures, page.pieces_left_out) {
+    if let Some(told) = left_out::left_out(model, &pictures, page.pieces_left_out) {
         page.section("left-out", "Left out", "", told);
     }
     page.section("origin", "Origin", "", frame::origin(&model.run));
