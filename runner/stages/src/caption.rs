@@ -108,15 +108,15 @@ impl Stage for Complete {
     }
 
     fn widgets(&self, io: &dyn ReportIo) -> Result<Vec<Widget>, StageError> {
-        let units = io.rows("captions")?;
+        let some = io.some_rows("captions", CARDS_MAX)?;
         let mut cards = Vec::new();
-        for unit in units.iter().take(CARDS_MAX) {
+        for unit in &some.units {
             for Caption { id, picture, sentences, .. } in parse_rows::<Caption>("captions", &unit.rows)? {
                 let lines = sentences.iter().map(|sentence| gallery::line(None, sentence, Tone::Plain)).collect();
                 cards.push(gallery::card(&id, Some(picture), lines));
             }
         }
-        Ok(gallery::of("captions", &[], cards))
+        Ok(gallery::of("captions", &[], (cards, some.records)))
     }
 }
 

@@ -144,11 +144,12 @@ fn cells(measurement: Measurement) -> Vec<Cell> {
 }
 
 /// Returns captions with their objects toned by the truth.
-fn cards(io: &dyn ReportIo) -> Result<Vec<Card>, StageError> {
-    let Some(files) = io.files("annotations")? else { return Ok(Vec::new()) };
+fn cards(io: &dyn ReportIo) -> Result<(Vec<Card>, u64), StageError> {
+    let Some(files) = io.files("annotations")? else { return Ok((Vec::new(), 0)) };
     let truth = truth(&files, &|digest| io.blob(digest))?;
     let mut cards = Vec::new();
-    for unit in io.rows("captions")?.into_iter().take(CARDS_MAX) {
+    let some = io.some_rows("captions", CARDS_MAX)?;
+    for unit in &some.units {
         let captions: Vec<Caption> = parse_rows("captions", &unit.rows)?;
         for told in tell(&captions, &truth)? {
             let tone = |name: &str| if told.is_there(name) { Tone::Good } else { Tone::Bad };
@@ -163,5 +164,5 @@ fn cards(io: &dyn ReportIo) -> Result<Vec<Card>, StageError> {
             cards.push(gallery::card(&told.caption.id, Some(told.caption.picture), lines));
         }
     }
-    Ok(cards)
+    Ok((cards, some.records))
 }

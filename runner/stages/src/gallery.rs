@@ -3,17 +3,21 @@
 use sentinel_core::digest::Digest;
 use sentinel_core::report::{Card, Line, Tone, Widget};
 
-/// Cards of one gallery.
-pub(crate) const CARDS_MAX: usize = 24;
+/// Cards of one gallery, each of another record.
+pub(crate) const CARDS_MAX: usize = 60;
 
 /// What tones mean where they show what the detectors say.
 pub(crate) const STANDINGS: &[(Tone, &str)] =
     &[(Tone::Good, "factual"), (Tone::Doubtful, "uncertain"), (Tone::Bad, "hallucinated")];
 
-/// Returns a gallery, unless there is nothing to show. `legend` says what tones mean in it.
-pub(crate) fn of(title: &str, legend: &[(Tone, &str)], cards: Vec<Card>) -> Vec<Widget> {
+/// Returns a gallery of some of so many records, unless there is nothing to show. `legend` says what tones mean in it.
+pub(crate) fn of(title: &str, legend: &[(Tone, &str)], (cards, records): (Vec<Card>, u64)) -> Vec<Widget> {
     let legend = legend.iter().map(|(tone, meaning)| (*tone, (*meaning).to_owned())).collect();
-    if cards.is_empty() { Vec::new() } else { vec![Widget::Gallery { title: title.to_owned(), legend, cards }] }
+    if cards.is_empty() {
+        Vec::new()
+    } else {
+        vec![Widget::Gallery { title: title.to_owned(), records, legend, cards }]
+    }
 }
 
 /// Returns a card without boxes.

@@ -102,11 +102,11 @@ impl Stage for Rules {
     }
 
     fn widgets(&self, io: &dyn ReportIo) -> Result<Vec<Widget>, StageError> {
+        let some = io.some_rows("pairs", CARDS_MAX)?;
         let mut cards = Vec::new();
-        for unit in io.rows("pairs")? {
-            if cards.len() == CARDS_MAX {
-                break;
-            }
+        // Of every record the step with the most pairs, of several the first.
+        for steps in some.units.chunk_by(|one, other| one.id == other.id) {
+            let Some(unit) = steps.iter().rev().max_by_key(|unit| unit.rows.len()) else { continue };
             let pairs: Vec<Pair> = parse_rows("pairs", &unit.rows)?;
             let Some(first) = pairs.first() else { continue };
             let context = first.context.join(" ");
@@ -115,7 +115,7 @@ impl Stage for Rules {
             let lines = std::iter::once(context).chain(pairs.iter().take(SHOWN_MAX).flat_map(lines)).collect();
             cards.push(gallery::card(&format!("{}, step {}", unit.id, first.step + 1), Some(first.picture), lines));
         }
-        Ok(gallery::of("preference pairs", gallery::STANDINGS, cards))
+        Ok(gallery::of("preference pairs", gallery::STANDINGS, (cards, some.records)))
     }
 }
 

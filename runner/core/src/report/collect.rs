@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::model::{Edge, ReportModel, Shown};
 use super::record::RunRecord;
-use super::{ReportIo, ReportUnit, left_out};
+use super::{ReportIo, ReportUnit, SomeUnits, chosen, left_out};
 use crate::artifact::FileSet;
 use crate::cache::files::UserFiles;
 use crate::cache::kept::{Artifact, UnitRef};
@@ -113,8 +113,20 @@ impl ReportIo for Io<'_> {
     fn rows(&self, slot: &str) -> Result<Vec<ReportUnit>, StageError> {
         match self.artifact(slot)? {
             Some(Artifact::Rows(units)) => Ok(in_order(self.store, &units).collect::<Result<_, _>>()?),
-            Some(Artifact::Files(_)) => Err(StageError::Bug(format!("slot `{slot}` holds files"))),
+            Some(Artifact::Files(_)) => Err(holds_files(slot)),
             None => Ok(Vec::new()),
+        }
+    }
+
+    fn some_rows(&self, slot: &str, records_max: usize) -> Result<SomeUnits, StageError> {
+        match self.artifact(slot)? {
+            Some(Artifact::Rows(units)) => {
+                let (records, chosen) = chosen(units.iter().map(|unit| &*unit.id), records_max);
+                let units: Vec<UnitRef> = units.iter().filter(|unit| chosen.contains(&*unit.id)).cloned().collect();
+                Ok(SomeUnits { units: in_order(self.store, &units).collect::<Result<_, _>>()?, records })
+            }
+            Some(Artifact::Files(_)) => Err(holds_files(slot)),
+            None => Ok(SomeUnits { units: Vec::new(), records: 0 }),
         }
     }
 
@@ -129,4 +141,8 @@ impl ReportIo for Io<'_> {
     fn blob(&self, digest: Digest) -> Result<Vec<u8>, StageError> {
         self.files.content(&digest)
     }
+}
+
+fn holds_files(slot: &str) -> StageError {
+    StageError::Bug(format!("slot `{slot}` holds files"))
 }

@@ -14,6 +14,7 @@ pub mod record;
 pub mod text;
 pub mod wording;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub trait ReportIo {
     /// Units of an input or output slot in record order; inside a loop, in (record, step) order. Rows are whole, whatever the
     /// slot's view: a report may show more than the result depended on. An unconnected slot has no units.
     fn rows(&self, slot: &str) -> Result<Vec<ReportUnit>, StageError>;
+    /// The same of at most so many records, and how many records there are: where there are more, those [`chosen`] by their ids, so
+    /// that all slots of all stages give the same ones. Only their rows are read.
+    fn some_rows(&self, slot: &str, records_max: usize) -> Result<SomeUnits, StageError>;
     /// Files of an input or output slot.
     fn files(&self, slot: &str) -> Result<Option<Arc<FileSet>>, StageError>;
     /// Content by digest.
@@ -42,6 +46,27 @@ pub struct ReportUnit {
     pub step: u32,
     /// Its rows.
     pub rows: Arc<Rows>,
+}
+
+/// The units of some records.
+#[derive(Debug, Clone)]
+pub struct SomeUnits {
+    /// In record order; in a loop, in (record, step) order.
+    pub units: Vec<ReportUnit>,
+    /// How many records there are.
+    pub records: u64,
+}
+
+/// Returns how many distinct ids there are, and some of them where those are too many: as by lot, but always the same.
+pub fn chosen<'i>(ids: impl IntoIterator<Item = &'i str>, most: usize) -> (u64, BTreeSet<&'i str>) {
+    let all: BTreeSet<&str> = ids.into_iter().collect();
+    let records = all.len() as u64;
+    if all.len() <= most {
+        return (records, all);
+    }
+    let mut lots: Vec<(Digest, &str)> = all.into_iter().map(|id| (Digest::of(id.as_bytes()), id)).collect();
+    lots.sort_unstable();
+    (records, lots.into_iter().take(most).map(|(_, id)| id).collect())
 }
 
 /// Something the report shows.
@@ -70,6 +95,8 @@ pub enum Widget {
     Gallery {
         /// Its heading.
         title: String,
+        /// How many records there are to show; more than are shown where they are too many.
+        records: u64,
         /// What each tone means here, in the stage's own words; tones left out stand for themselves.
         legend: Vec<(Tone, String)>,
         /// The pictures.
@@ -168,4 +195,22 @@ pub enum Tone {
     Bad,
     /// Secondary.
     Faint,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_records_are_chosen_wherever_they_are() {
+        let ids: Vec<String> = (0..1000).map(|number| format!("r{number}")).collect();
+        let all = || ids.iter().map(String::as_str);
+        let (records, few) = chosen(all(), 20);
+        assert_eq!((records, few.len()), (1000, 20));
+        assert_eq!(chosen(all().chain(all()).rev(), 20), (1000, few.clone()), "in any order, however often");
+        assert!(few.iter().any(|id| *id > "r5") && few.iter().any(|id| *id < "r5"), "from everywhere: {few:?}");
+        let (_, of_fewer) = chosen(all().filter(|id| !id.ends_with('7')), 20);
+        assert!(few.iter().filter(|id| !id.ends_with('7')).all(|id| of_fewer.contains(id)));
+        assert_eq!(chosen(["b", "a"], 2), (2, ["a", "b"].into()));
+    }
 }

@@ -7,6 +7,7 @@
 mod browser;
 mod closing;
 mod hostile;
+mod many;
 mod page;
 mod sample;
 mod widgets;
@@ -26,6 +27,13 @@ fn root() -> PathBuf {
 fn render(model: &ReportModel) -> String {
     let pictures = sample::pictures();
     html::html(model, &|digest: Digest| pictures.get(&digest).cloned())
+}
+
+/// Leaves a page where `tests/report/browser.py` finds it.
+fn save(name: &str, page: &str) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(name), page).unwrap();
 }
 
 /// Parses a page as XML; our style sheet and script, which are not, are left out.

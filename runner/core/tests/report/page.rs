@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sentinel_core::report::Widget;
 use sentinel_core::report::model::ReportModel;
 
-use crate::{of_class, render, sample, text_of, with_document};
+use crate::{of_class, render, sample, save, text_of, with_document};
 
 /// A rectangle: left, top, right, bottom.
 type Sides = [f64; 4];
@@ -20,6 +20,7 @@ fn sides(rect: roxmltree::Node<'_, '_>) -> Sides {
 #[test]
 fn equal_models_give_equal_bytes_and_none_of_their_time() {
     let page = render(&sample::model());
+    save("sample.html", &page);
     assert_eq!(page, render(&sample::model()));
     let mut later = sample::model();
     later.run.started += 1;

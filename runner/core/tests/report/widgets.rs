@@ -75,7 +75,7 @@ pub(crate) fn judged(scenes: &[Scene]) -> Vec<Widget> {
         Card { boxes, ..card(scene, lines) }
     });
     let title = "what the detectors say of what was said".to_owned();
-    vec![Widget::Gallery { title, legend: standings(), cards: cards.collect() }]
+    vec![Widget::Gallery { title, records: 300, legend: standings(), cards: cards.collect() }]
 }
 
 pub(crate) fn paired(scenes: &[Scene]) -> Vec<Widget> {
@@ -98,7 +98,12 @@ pub(crate) fn paired(scenes: &[Scene]) -> Vec<Widget> {
         ];
         Card { id: format!("{}, step {}", scene.id, number % 3 + 1), ..card(scene, lines) }
     });
-    vec![Widget::Gallery { title: "preference pairs".to_owned(), legend: standings(), cards: cards.collect() }]
+    vec![Widget::Gallery {
+        title: "preference pairs".to_owned(),
+        records: 300,
+        legend: standings(),
+        cards: cards.collect(),
+    }]
 }
 
 /// Curves of a training as it should go, with the noise of small batches.
@@ -148,7 +153,7 @@ pub(crate) fn captions(scenes: &[Scene], before: bool) -> Vec<Widget> {
         |line: Line| Line { spans: line.spans.into_iter().map(|(text, _)| (text, Tone::Plain)).collect(), ..line };
     let cards = scenes.iter().enumerate();
     let cards = cards.map(|(number, scene)| card(scene, told(scene, number, before).into_iter().map(plain).collect()));
-    vec![Widget::Gallery { title: "captions".to_owned(), legend: Vec::new(), cards: cards.collect() }]
+    vec![Widget::Gallery { title: "captions".to_owned(), records: 300, legend: Vec::new(), cards: cards.collect() }]
 }
 
 pub(crate) fn measured(scenes: &[Scene], before: bool) -> Vec<Widget> {
@@ -175,6 +180,7 @@ pub(crate) fn measured(scenes: &[Scene], before: bool) -> Vec<Widget> {
         Widget::Table { title: "measurements".to_owned(), columns, rows },
         Widget::Gallery {
             title: "captions".to_owned(),
+            records: 300,
             legend: legend(&[(Tone::Good, "in the picture"), (Tone::Bad, "not in the picture")]),
             cards: cards.collect(),
         },

@@ -17,14 +17,16 @@ struct Pictured {
 }
 
 /// Returns one card a record, at its most telling step: most different standings first, then earliest.
-pub(super) fn cards(io: &dyn ReportIo) -> Result<Vec<Card>, StageError> {
+pub(super) fn cards(io: &dyn ReportIo) -> Result<(Vec<Card>, u64), StageError> {
     let by_unit = |slot| -> Result<BTreeMap<_, _>, StageError> {
-        Ok(io.rows(slot)?.into_iter().map(|unit| ((unit.id.clone(), unit.step), unit)).collect())
+        let units = io.some_rows(slot, CARDS_MAX)?.units;
+        Ok(units.into_iter().map(|unit| ((unit.id.clone(), unit.step), unit)).collect())
     };
     let (descriptions, mentions) = (by_unit("descriptions")?, by_unit("mentions")?);
     let (detections, sentences) = (by_unit("detections")?, by_unit("sentences")?);
     let mut cards: Vec<(usize, Card)> = Vec::new();
-    for unit in io.rows("verdicts")? {
+    let some = io.some_rows("verdicts", CARDS_MAX)?;
+    for unit in some.units {
         let key = (unit.id.clone(), unit.step);
         let (Some(description), Some(detections), Some(mentions)) =
             (descriptions.get(&key), detections.get(&key), mentions.get(&key))
@@ -38,12 +40,12 @@ pub(super) fn cards(io: &dyn ReportIo) -> Result<Vec<Card>, StageError> {
         if better {
             cards.pop();
         }
-        if better || (first && cards.len() < CARDS_MAX) {
+        if better || first {
             let card = card(&unit, description, detections, mentions, sentences.get(&key), &verdicts)?;
             cards.push((standings.len(), card));
         }
     }
-    Ok(cards.into_iter().map(|(_, card)| card).collect())
+    Ok((cards.into_iter().map(|(_, card)| card).collect(), some.records))
 }
 
 fn card(

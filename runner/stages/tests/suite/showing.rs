@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sentinel_core::artifact::FileSet;
 use sentinel_core::digest::Digest;
 use sentinel_core::job::Job;
-use sentinel_core::report::{Card, Cell, Number, ReportIo, ReportUnit, Tone, Widget};
+use sentinel_core::report::{Card, Cell, Number, ReportIo, ReportUnit, SomeUnits, Tone, Widget, chosen};
 use sentinel_core::stage::{StageError, to_rows};
 use sentinel_domain::fakes::{FakeEngines, MemoryJob};
 use serde::Serialize;
@@ -47,6 +47,12 @@ impl<'a> Kept<'a> {
 impl ReportIo for Kept<'_> {
     fn rows(&self, slot: &str) -> Result<Vec<ReportUnit>, StageError> {
         Ok(self.rows.get(slot).cloned().unwrap_or_default())
+    }
+    fn some_rows(&self, slot: &str, records_max: usize) -> Result<SomeUnits, StageError> {
+        let all = self.rows.get(slot).cloned().unwrap_or_default();
+        let (records, chosen) = chosen(all.iter().map(|unit| &*unit.id), records_max);
+        let units = all.iter().filter(|unit| chosen.contains(&*unit.id)).cloned().collect();
+        Ok(SomeUnits { units, records })
     }
     fn files(&self, slot: &str) -> Result<Option<Arc<FileSet>>, StageError> {
         Ok(self.files.get(slot).cloned())
@@ -167,4 +173,20 @@ fn evaluate_shows_numbers_and_captions_toned_by_the_truth() {
     let kept = Kept::new(&job).rows("captions", "a", 0, [json!({ "id": "a", "picture": Digest::of(b"p"), "image_path": "a.png", "question": "?", "sentences": ["A dog."], "cut": false, "tokens": 4 })]);
     let widgets = stage(FakeEngines::default(), "caption", json!({ "model": "base" })).widgets(&kept).unwrap();
     assert_eq!(cards(&widgets)[0].lines.len(), 1);
+}
+
+#[test]
+fn of_many_records_some_are_shown_and_all_are_counted() {
+    let job = MemoryJob::new(0);
+    let mut kept = Kept::new(&job);
+    for number in 0..300 {
+        let id = format!("r{number}");
+        let caption = json!({ "id": id, "picture": Digest::of(b"p"), "image_path": "a.png", "question": "?", "sentences": ["A dog."], "cut": false, "tokens": 4 });
+        kept = kept.rows("captions", &id, 0, [caption]);
+    }
+    let widgets = stage(FakeEngines::default(), "caption", json!({ "model": "base" })).widgets(&kept).unwrap();
+    let [Widget::Gallery { records: 300, cards, .. }] = widgets.as_slice() else { panic!("{widgets:?}") };
+    assert_eq!(cards.len(), 60);
+    let number = |card: &Card| card.id[1..].parse::<u32>().unwrap();
+    assert!(cards.iter().any(|card| number(card) > 200) && cards.is_sorted_by_key(number), "from all, in order");
 }

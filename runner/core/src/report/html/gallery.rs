@@ -9,7 +9,7 @@ use super::overlay::{LOOKS, overlay};
 use super::pictures::{Absence, Pictures};
 use super::room::Room;
 use super::svg;
-use crate::report::wording::{clipped, counted};
+use crate::report::wording::{clipped, count, counted};
 use crate::report::{Line, Tone};
 
 /// Lines of one card, characters of one line and of one label; what is beyond is left out, and said to be.
@@ -44,12 +44,16 @@ pub(super) fn gallery(
     }
     let shown = el("section").class("gallery").attr("data-page", if layout == "small" { 6 } else { 4 });
     let heading = headed.then(|| el("h4").text(clipped(gallery.title, LINE_CHARS_MAX)));
-    let shown = shown.all(heading).with(legend(gallery, groups)).with(cards);
-    if left_out == 0 {
-        return shown;
-    }
-    let records = counted(left_out as u64, "further card");
-    shown.with(el("p").class("note").text(format_args!("{records} left out to keep this page small.")))
+    let some_of = gallery.some_of.map(|records| {
+        let records = count(records);
+        format!("Some of {records} records, chosen as by lot: the same ones wherever records are shown.")
+    });
+    let left_out = (left_out > 0).then(|| {
+        let cards = counted(left_out as u64, "further card");
+        format!("{cards} left out to keep this page small.")
+    });
+    let notes = some_of.into_iter().chain(left_out).map(|note| el("p").class("note").text(note));
+    shown.all(heading).with(legend(gallery, groups)).with(cards).all(notes)
 }
 
 fn legend(gallery: &Gallery<'_>, groups: &BTreeMap<&str, usize>) -> Element {

@@ -57,6 +57,8 @@ pub(super) struct Gallery<'a> {
     pub(super) title: &'a str,
     pub(super) legend: &'a [(Tone, String)],
     pub(super) exhibits: Vec<Exhibit<'a>>,
+    /// Of how many records these are some; `None` of all there are.
+    pub(super) some_of: Option<u64>,
     /// Cards beyond the page's limit.
     pub(super) left_out: usize,
 }
@@ -85,10 +87,12 @@ pub(super) fn gather<'a>(model: &'a ReportModel, compared: &dyn Fn(&str, &str) -
                 Widget::Table { title, .. } if compared(stage, title) => show.repeated.push(title),
                 Widget::Table { title, columns, rows } => show.pieces.push(Piece::Table { title, columns, rows }),
                 Widget::Curve { title, x, series } => show.pieces.push(Piece::Curve { title, x, series }),
-                Widget::Gallery { title, legend, cards } => match untold(title, legend, cards, &mut told) {
-                    Some(gallery) => show.pieces.push(Piece::Gallery(gallery)),
-                    None => show.repeated.push(title),
-                },
+                Widget::Gallery { title, records, legend, cards } => {
+                    match untold(Cards { title, records: *records, legend, cards }, &mut told) {
+                        Some(gallery) => show.pieces.push(Piece::Gallery(gallery)),
+                        None => show.repeated.push(title),
+                    }
+                }
             }
         }
         stages.push(show);
@@ -102,27 +106,34 @@ fn side_by_side(model: &ReportModel) -> Vec<Gallery<'_>> {
     let shown: Vec<&Shown> =
         model.compare.iter().filter_map(|id| model.shown.iter().find(|shown| shown.stage == *id)).collect();
     let mut together = Vec::new();
-    for (title, legend, cards) in shown.first().into_iter().flat_map(|first| galleries(first)) {
+    for first in shown.first().into_iter().flat_map(|first| galleries(first)) {
         let same = shown.iter().filter_map(|stage| {
-            let (.., cards) = galleries(stage).find(|(theirs, ..)| *theirs == title)?;
-            Some((stage.stage.as_str(), by_id(cards)))
+            let theirs = galleries(stage).find(|theirs| theirs.title == first.title)?;
+            Some((stage.stage.as_str(), by_id(theirs.cards)))
         });
         let columns: Vec<(&str, BTreeMap<&str, &Card>)> = same.collect();
         let exhibit = |card| Exhibit::of(card, &columns);
-        let mut exhibits: Vec<Exhibit<'_>> = cards.iter().filter_map(exhibit).collect();
+        let mut exhibits: Vec<Exhibit<'_>> = first.cards.iter().filter_map(exhibit).collect();
         exhibits.sort_by_key(Exhibit::got_worse);
         if columns.len() > 1 && !exhibits.is_empty() {
-            together.push(limited(title, legend, exhibits));
+            together.push(limited(first, exhibits));
         }
     }
     together
 }
 
-type Cards<'a> = (&'a str, &'a [(Tone, String)], &'a [Card]);
+/// A gallery as its stage gave it.
+#[derive(Clone, Copy)]
+struct Cards<'a> {
+    title: &'a str,
+    records: u64,
+    legend: &'a [(Tone, String)],
+    cards: &'a [Card],
+}
 
 fn galleries(shown: &Shown) -> impl Iterator<Item = Cards<'_>> {
     shown.widgets.iter().filter_map(|widget| match widget {
-        Widget::Gallery { title, legend, cards } => Some((title.as_str(), legend.as_slice(), cards.as_slice())),
+        Widget::Gallery { title, records, legend, cards } => Some(Cards { title, records: *records, legend, cards }),
         Widget::Table { .. } | Widget::Curve { .. } => None,
     })
 }
@@ -151,26 +162,22 @@ impl<'a> Exhibit<'a> {
 }
 
 /// Returns the cards that do not repeat what was told; `None` if all do.
-fn untold<'a>(
-    title: &'a str,
-    legend: &'a [(Tone, String)],
-    cards: &'a [Card],
-    told: &mut BTreeSet<(&'a str, String)>,
-) -> Option<Gallery<'a>> {
+fn untold<'a>(given: Cards<'a>, told: &mut BTreeSet<(&'a str, String)>) -> Option<Gallery<'a>> {
     let mut exhibits = Vec::new();
-    for Card { id, picture, boxes, lines } in cards {
+    for Card { id, picture, boxes, lines } in given.cards {
         let key = (id.as_str(), plain(lines));
         if !boxes.is_empty() || lines.is_empty() || told.insert(key) {
             exhibits.push(Exhibit { id, picture: *picture, boxes, columns: vec![("", lines)] });
         }
     }
-    (!exhibits.is_empty()).then(|| limited(title, legend, exhibits))
+    (!exhibits.is_empty()).then(|| limited(given, exhibits))
 }
 
-fn limited<'a>(title: &'a str, legend: &'a [(Tone, String)], mut exhibits: Vec<Exhibit<'a>>) -> Gallery<'a> {
+fn limited<'a>(given: Cards<'a>, mut exhibits: Vec<Exhibit<'a>>) -> Gallery<'a> {
     let left_out = exhibits.len().saturating_sub(CARDS_MAX);
     exhibits.truncate(CARDS_MAX);
-    Gallery { title, legend, exhibits, left_out }
+    let some_of = (given.records > given.cards.len() as u64).then_some(given.records);
+    Gallery { title: given.title, legend: given.legend, exhibits, some_of, left_out }
 }
 
 /// Returns the text of some lines, whatever their tones.
@@ -181,7 +188,7 @@ fn plain(lines: &[Line]) -> String {
 
 fn groups(model: &ReportModel) -> BTreeMap<&str, usize> {
     let mut groups = BTreeMap::new();
-    let cards = model.shown.iter().flat_map(galleries).flat_map(|(.., cards)| cards);
+    let cards = model.shown.iter().flat_map(galleries).flat_map(|given| given.cards);
     for PictureBox { group, .. } in cards.flat_map(|card| &card.boxes) {
         let next = groups.len();
         groups.entry(group.as_str()).or_insert(next);

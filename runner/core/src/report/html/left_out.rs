@@ -2,16 +2,23 @@
 
 use super::element::{Element, el};
 use super::pictures::{Absence, Pictures};
+use super::room::Room;
 use crate::report::model::{Example, LeftOut, ReportModel};
-use crate::report::record::{Quarantined, RunRecord};
+use crate::report::record::Quarantined;
 use crate::report::wording::{clipped, count, counted};
 
+/// What each of its two tables may take of the page.
+const BYTES_MAX: usize = 1 << 19;
 const NAME_CHARS_MAX: usize = 120;
 const VALUE_CHARS_MAX: usize = 300;
 const REASONS_MAX: usize = 400;
 const EXAMPLES_MAX: usize = 5;
 const EXAMPLE_CHARS_MAX: usize = 800;
-const ASIDE_MAX: usize = 50;
+/// Units set aside that are shown one by one, and how many at a time.
+const ASIDE_MAX: usize = 1000;
+const ASIDE_PAGE: usize = 20;
+/// Reasons shown at a time.
+const REASONS_PAGE: usize = 25;
 const SKIPPED_MAX: usize = 100;
 
 /// Shows what did not run, what was set aside, and what this page leaves out; `None` if nothing of the kind.
@@ -19,7 +26,7 @@ pub(super) fn left_out(model: &ReportModel, pictures: &Pictures, pieces: usize) 
     let run = &model.run;
     let mut parts = Vec::new();
     if !model.left_out.is_empty() {
-        parts.push(by_reason(&model.left_out));
+        parts.extend(by_reason(&model.left_out));
     }
     if !run.skipped.is_empty() {
         let told = |(stage, because): &(String, String)| {
@@ -30,7 +37,8 @@ pub(super) fn left_out(model: &ReportModel, pictures: &Pictures, pieces: usize) 
         parts.extend([el("h3").text("Did not run"), list]);
     }
     if !run.quarantine.is_empty() {
-        parts.extend(set_aside(run));
+        parts.push(el("h3").text("Set aside"));
+        parts.extend(set_aside(&run.quarantine, run.quarantined()));
     }
     let notes = [
         (pictures.absent(Absence::NoRoom), "left out to keep this page small"),
@@ -48,7 +56,7 @@ pub(super) fn left_out(model: &ReportModel, pictures: &Pictures, pieces: usize) 
 }
 
 /// Shows how much was left out and set aside by stage and reason, with a few of each.
-fn by_reason(told: &[LeftOut]) -> Element {
+fn by_reason(told: &[LeftOut]) -> [Element; 2] {
     let column = |name: &str| el("th").attr("scope", "col").text(name);
     let head = el("tr").with(column("stage")).with(column("reason"));
     let head = head.with(column("how many").class("number")).with(column("for example"));
@@ -66,16 +74,15 @@ fn by_reason(told: &[LeftOut]) -> Element {
             .with(el("td").class("number").text(count(one.count)))
             .with(el("td").with(el("ul").all(one.examples.iter().take(EXAMPLES_MAX).map(example))))
     };
-    let rows = el("tbody").all(told.iter().take(REASONS_MAX).map(row));
-    let scroll = el("div").class("scroll").attr("tabindex", "0").attr("role", "region");
-    let scroll = scroll.attr("aria-label", "what was left out, by reason");
-    scroll.with(el("table").class("reasons").with(el("thead").with(head)).with(rows))
+    let rows = told.iter().take(REASONS_MAX).map(row);
+    paged("what was left out, by reason", "reasons", head, rows, (told.len() as u64, "reason", REASONS_PAGE))
 }
 
-fn set_aside(run: &RunRecord) -> [Element; 3] {
+/// Shows units that were set aside, of so many.
+fn set_aside(told: &[Quarantined], of: u64) -> [Element; 2] {
     let column = |name: &str| el("th").attr("scope", "col").text(name);
     let head = el("tr").all(["stage", "record", "step", "reason", "detail"].map(column));
-    let told = |unit: &Quarantined| {
+    let row = |unit: &Quarantined| {
         let Quarantined { stage, record, step, reason, detail } = unit;
         let text = |text: &str| el("td").text(clipped(text, VALUE_CHARS_MAX));
         el("tr")
@@ -85,11 +92,22 @@ fn set_aside(run: &RunRecord) -> [Element; 3] {
             .with(text(reason))
             .with(text(detail))
     };
-    let rows = el("tbody").all(run.quarantine.iter().take(ASIDE_MAX).map(told));
-    let table = el("table").with(el("thead").with(head)).with(rows);
-    let shown = run.quarantine.len().min(ASIDE_MAX) as u64;
-    let note = format!("{} of {} shown.", count(shown), counted(run.quarantined(), "unit"));
-    let scroll =
-        el("div").class("scroll").attr("tabindex", "0").attr("role", "region").attr("aria-label", "units set aside");
-    [el("h3").text("Set aside"), scroll.with(table), el("p").class("note").text(note)]
+    let rows = told.iter().take(ASIDE_MAX).map(row);
+    paged("units set aside", "asides", head, rows, (of, "unit", ASIDE_PAGE))
+}
+
+/// Shows rows page by page while there is room, and says of how many they are.
+fn paged(
+    label: &str,
+    class: &str,
+    head: Element,
+    rows: impl Iterator<Item = Element>,
+    (of, noun, page): (u64, &str, usize),
+) -> [Element; 2] {
+    let mut room = Room::of(BYTES_MAX);
+    let rows: Vec<Element> = rows.map_while(|row| room.take(row)).collect();
+    let note = format!("{} of {} shown.", count(rows.len() as u64), counted(of, noun));
+    let table = el("table").class(class).with(el("thead").with(head)).with(el("tbody").all(rows));
+    let scroll = el("div").class("scroll").attr("tabindex", "0").attr("role", "region").attr("aria-label", label);
+    [scroll.attr("data-page", page).with(table), el("p").class("note").text(note)]
 }

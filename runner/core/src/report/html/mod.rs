@@ -35,10 +35,11 @@ use super::model::ReportModel;
 use super::wording::clipped;
 use crate::digest::Digest;
 
-/// The largest report.
-pub const HTML_BYTES_MAX: usize = 8 << 20;
-/// Of which cards, tables and curves may take this much, and pictures that much; the rest is bounded by the number of stages.
-const TEXT_BYTES_MAX: usize = 2 << 20;
+/// The largest report, of however many records: half of it is for pictures.
+pub const HTML_BYTES_MAX: usize = 10 << 20;
+/// Of which cards, tables and curves may take this much, and pictures that much; what was left out has its own limit, and the rest
+/// is bounded by the number of stages.
+const TEXT_BYTES_MAX: usize = 3 << 20;
 const PICTURE_BYTES_MAX: usize = 5 << 20;
 /// Stages that show something; a workflow has a few.
 const SHOWS_MAX: usize = 100;
@@ -68,6 +69,8 @@ pub fn html(model: &ReportModel, blob: &dyn Fn(Digest) -> Option<Vec<u8>>) -> St
         let note = el("p").class("note").text(
             "Numbers are rows of a stage's first output. Every edge says what flows where the pointer rests on it.",
         );
+        let wide = el("span").class("narrow").text(" The drawing is wider than this screen: it scrolls sideways.");
+        let note = note.with(wide);
         let drawn = el("div").with(scroll.attr("aria-label", "the workflow as a graph").with(drawing)).with(note);
         page.section("graph", "Workflow", "", drawn);
     }

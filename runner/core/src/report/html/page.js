@@ -1,9 +1,10 @@
-// What the page can do beyond being read: turn the pages of galleries, hide boxes, show where edges lead, change its theme.
+// What the page can do beyond being read: turn the pages of galleries and long tables, hide boxes, show where edges lead, change its theme.
 // Everything is readable without it. It builds nothing from text of the records but through textContent.
 "use strict";
 
+for (const paged of document.querySelectorAll("[data-page]")) turnPages(paged);
+
 for (const gallery of document.querySelectorAll(".gallery")) {
-  turnPages(gallery);
   for (const key of gallery.querySelectorAll(".key")) {
     key.addEventListener("click", () => {
       const shown = key.getAttribute("aria-pressed") === "true";
@@ -13,37 +14,45 @@ for (const gallery of document.querySelectorAll(".gallery")) {
   }
 }
 
-// Shows so many cards at a time.
-function turnPages(gallery) {
-  const cards = Array.from(gallery.querySelectorAll(".card"));
-  const size = Number(gallery.dataset.page);
-  if (cards.length <= size) return;
+// Shows so many cards of a gallery, or rows of a table, at a time.
+function turnPages(paged) {
+  const items = Array.from(paged.querySelectorAll(".card, tbody > tr"));
+  const size = Number(paged.dataset.page);
+  if (items.length <= size) return;
+  const last = Math.floor((items.length - 1) / size) * size;
   let first = 0;
   const pager = document.createElement("div");
   const place = document.createElement("span");
   place.setAttribute("aria-live", "polite");
   pager.className = "pager";
-  const turn = (text, by) => {
+  pager.setAttribute("role", "group");
+  pager.setAttribute("aria-label", "pages");
+  const turn = (text, label, to) => {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = text;
+    button.setAttribute("aria-label", label);
     button.addEventListener("click", () => {
-      first += by * size;
+      first = Math.min(Math.max(to(), 0), last);
       show();
-      gallery.scrollIntoView({ block: "nearest" });
+      // A button that can no longer be pressed would lose the focus to the page.
+      if (button.disabled) (first === 0 ? on : back).focus();
+      paged.scrollIntoView({ block: "nearest" });
     });
     return button;
   };
-  const back = turn("‹ Previous", -1);
-  const on = turn("Next ›", 1);
+  const begin = turn("«", "first page", () => 0);
+  const back = turn("‹ Previous", "previous page", () => first - size);
+  const on = turn("Next ›", "next page", () => first + size);
+  const end = turn("»", "last page", () => last);
   const show = () => {
-    cards.forEach((card, place) => { card.hidden = place < first || place >= first + size; });
-    place.textContent = (first + 1) + "–" + Math.min(first + size, cards.length) + " of " + cards.length;
-    back.disabled = first === 0;
-    on.disabled = first + size >= cards.length;
+    items.forEach((item, place) => { item.hidden = place < first || place >= first + size; });
+    place.textContent = (first + 1) + "–" + Math.min(first + size, items.length) + " of " + items.length;
+    begin.disabled = back.disabled = first === 0;
+    on.disabled = end.disabled = first === last;
   };
-  pager.append(back, place, on);
-  gallery.querySelector(".cards").after(pager);
+  pager.append(begin, back, place, on, end);
+  (paged.querySelector(".cards") || paged).after(pager);
   show();
 }
 

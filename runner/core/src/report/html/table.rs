@@ -5,7 +5,9 @@ use crate::report::Cell;
 use crate::report::compare::shown;
 use crate::report::wording::{clipped, counted};
 
-const ROWS_MAX: usize = 200;
+const ROWS_MAX: usize = 1000;
+/// Rows shown at a time.
+const PAGE: usize = 25;
 const COLUMNS_MAX: usize = 20;
 const TEXT_CHARS_MAX: usize = 200;
 
@@ -22,7 +24,12 @@ pub(super) fn table(title: &str, headed: bool, columns: &[String], rows: &[Vec<C
     let body = rows.iter().take(ROWS_MAX).map(|row| el("tr").all(row.iter().take(COLUMNS_MAX).map(cell)));
     let table = el("table").with(el("thead").with(el("tr").all(head))).with(el("tbody").all(body));
     let title = clipped(title, TEXT_CHARS_MAX);
-    let scroll = el("div").class("scroll").attr("tabindex", "0").attr("role", "region").attr("aria-label", &title);
+    let scroll = el("div")
+        .class("scroll")
+        .attr("tabindex", "0")
+        .attr("role", "region")
+        .attr("aria-label", &title)
+        .attr("data-page", PAGE);
     let section = el("section").class("widget").all(headed.then(|| el("h4").text(&title))).with(scroll.with(table));
     match rows.len().saturating_sub(ROWS_MAX) {
         0 => section,
