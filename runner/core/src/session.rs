@@ -315,7 +315,7 @@ impl Session {
             program: env!("CARGO_PKG_VERSION").into(),
             workflow: self.workflow.name.clone(),
             seed: self.workflow.seed,
-            params: self.workflow.params.iter().map(|(name, value)| (name.clone(), value.to_json())).collect(),
+            params: self.workflow.told_params(),
             digest,
             started,
             wall_ms: 0,

@@ -159,6 +159,7 @@ fn resolve(
         report: ReportSpec { compare: kept(report, &checked.skipped) },
         skipped: checked.skipped,
         cases,
+        folder: folder.to_owned(),
         roots,
         kept_only: BTreeSet::new(),
         left_alone: BTreeSet::new(),

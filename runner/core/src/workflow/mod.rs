@@ -64,6 +64,8 @@ pub struct Workflow {
     pub report: ReportSpec,
     /// `tests:`.
     pub cases: Vec<Case>,
+    /// The folder its file lies in; absolute.
+    pub folder: PathBuf,
     /// What may be read.
     pub roots: paths::Roots,
     /// Remarks that do not stop anything.
@@ -259,6 +261,15 @@ pub struct ReportSpec {
 }
 
 impl Workflow {
+    /// Returns every parameter with its value as it is told: paths within the workflow's root as the workflow itself could name them.
+    pub fn told_params(&self) -> Vec<(String, Value)> {
+        let told = |value: &params::ParamValue| match value {
+            params::ParamValue::Path(path) => self.roots.seen_from(&self.folder, path).to_string_lossy().into(),
+            value => value.to_json(),
+        };
+        self.params.iter().map(|(name, value)| (name.clone(), told(value))).collect()
+    }
+
     /// Returns the assets as stages see them.
     pub fn assets(&self) -> Assets {
         self.assets.iter().map(|(name, entry)| (name.clone(), entry.asset.clone())).collect()

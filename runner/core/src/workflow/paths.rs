@@ -105,6 +105,18 @@ impl Roots {
         })
     }
 
+    /// Returns `path` relative to `folder`, both absolute, if both lie in the workflow's own root; else the path.
+    pub fn seen_from(&self, folder: &Path, path: &Path) -> PathBuf {
+        let (from, to) = (real_path(folder), real_path(path));
+        if !from.starts_with(self.own()) || !to.starts_with(self.own()) {
+            return path.to_owned();
+        }
+        let shared = from.components().zip(to.components()).take_while(|(one, other)| one == other).count();
+        let up = from.components().skip(shared).map(|_| Component::ParentDir);
+        let seen: PathBuf = up.chain(to.components().skip(shared)).collect();
+        if seen.as_os_str().is_empty() { PathBuf::from(".") } else { seen }
+    }
+
     fn holds(&self, path: &Path) -> bool {
         self.allowed.iter().any(|root| path.starts_with(root))
     }
@@ -167,5 +179,24 @@ mod tests {
         std::fs::write(top.join("a/locked/sentinel.lock"), "").unwrap();
         assert_eq!(own("a/repository/workflows"), is("a/repository", "it holds `.git`"));
         assert_eq!(own("a/locked/b"), is("a/locked", "it holds `sentinel.lock`"));
+    }
+
+    #[test]
+    fn a_path_is_told_as_the_workflow_could_name_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().canonicalize().unwrap();
+        let folder = top.join("project/workflows");
+        std::fs::create_dir_all(&folder).unwrap();
+        let roots = Roots::of(&folder);
+        for (below, told) in [
+            ("project/models/base", "../models/base"),
+            ("project/workflows/data.jsonl", "data.jsonl"),
+            ("project/workflows", "."),
+            ("project", ".."),
+        ] {
+            assert_eq!(roots.seen_from(&folder, &top.join(below)), Path::new(told));
+        }
+        let outside = top.join("elsewhere/base");
+        assert_eq!(roots.seen_from(&folder, &outside), outside, "what lies outside is told whole");
     }
 }

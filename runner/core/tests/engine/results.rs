@@ -76,3 +76,14 @@ fn is_told(record: &RunRecord, expected: &Expected) {
     let into = &record.stage("growth/kept").unwrap().inputs[0];
     assert_eq!((into.from.0.as_str(), into.records), ("growth/words", expected.words.len() as u64));
 }
+
+#[test]
+fn a_record_tells_paths_as_the_workflow_could_name_them() {
+    let project = Project::new(&texts(3));
+    let flow = crate::plain::PLAIN.replacen("stages:", "params: {of: {type: path, default: texts.jsonl}}\nstages:", 1);
+    let record = project.finished(&flow.replace("file: texts.jsonl", "file: '${{ params.of }}'")).record;
+    assert_eq!(record.params, [("of".to_owned(), "texts.jsonl".into())]);
+    let folder = project.path("").display().to_string();
+    let page = std::fs::read_to_string(project.path("runs/plain/report.html")).unwrap();
+    assert!(page.contains("params.of") && !page.contains(folder.trim_end_matches('/')), "no place of this machine");
+}

@@ -36,7 +36,8 @@ pub(super) fn timeline(run: &RunRecord) -> Option<Element> {
     let rows = timed.iter().map(|(stage, when)| row(stage, *when, whole, &ticks));
     let table = el("table").class("timeline").with(el("thead").with(head)).with(el("tbody").all(rows));
     let scroll = el("div").class("scroll").attr("tabindex", "0").attr("role", "region");
-    Some(scroll.attr("aria-label", "when stages were at work").with(table))
+    let note = el("p").class("note").text("The fainter a bar, the more its stage waited for others.");
+    Some(el("div").with(scroll.attr("aria-label", "when stages were at work").with(table)).with(note))
 }
 
 fn row(stage: &StageRecord, when: When, whole: u64, ticks: &[u64]) -> Element {
@@ -53,12 +54,15 @@ fn row(stage: &StageRecord, when: When, whole: u64, ticks: &[u64]) -> Element {
     let width = at(when.ended_ms.saturating_sub(when.began_ms)).max(4.0);
     let left = at(when.began_ms).min(WIDTH - width);
     let (top, height) = if inner.is_some() { (5.0, 6.0) } else { (2.0, 12.0) };
+    // A stage of a loop's body waits for the others: the more, the fainter.
+    let busy = stage.wall_ms as f64 / when.ended_ms.saturating_sub(when.began_ms).max(1) as f64;
+    let bar = svg::rect((left, top), (width, height)).attr("fill-opacity", svg::length(busy.clamp(0.2, 1.0)));
     let drawing = el("svg")
         .attr("viewBox", format_args!("0 0 {WIDTH} {HEIGHT}"))
         .attr("preserveAspectRatio", "none")
         .attr("aria-hidden", "true")
         .all(ticks.iter().map(grid))
-        .with(svg::rect((left, top), (width, height)).class(if kept { "kept" } else { "span" }));
+        .with(bar.class(if kept { "kept" } else { "span" }));
     let told = if kept { "from the store, at" } else { "at" };
     let time = el("td").class("number").text(duration(stage.wall_ms));
     let time = time.with(el("span").class("hint").text(format_args!("{told} {}", duration(when.began_ms))));
