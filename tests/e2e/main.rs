@@ -92,6 +92,8 @@ fn results_can_be_looked_at() {
     assert!(list.stdout.contains("quickstart train") && list.stdout.contains("MiB"), "{list}");
     let diff = desk.sentinel(&["cache", "diff", "quickstart"], &[]);
     assert!(diff.code == 0 && diff.stdout.contains("all results both have are the same"), "{diff}");
+    let both = desk.sentinel(&["report", "quickstart", "quickstart"], &[]);
+    assert!(both.code == 0 && both.stdout.contains("runs/compared/"), "{both}");
     desk.edit("quickstart.yaml", "kind: sample", "kind: sampel");
     let pairs = desk.sentinel(&["cat", "quickstart.yaml", "bootstrap.pairs"], &QUICKSTART);
     assert_eq!(pairs.stdout, published, "a mistake in the file keeps nothing of the last run back");

@@ -127,10 +127,15 @@ pub(crate) enum Command {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Writes the report of the last run that came to its end again and prints its path.
+    /// Writes the report of the last run that came to its end again and prints its path; with two runs, a page that compares them.
+    #[command(
+        after_help = "Of two, each is named by its workflow's name (the last run of it), by NAME~1 (the one before, and so on), or by the first\ndigits of its digest, as `sentinel runs` lists them.\n\nExamples: sentinel report workflows/quickstart.yaml\n          sentinel report quickstart~1 quickstart"
+    )]
     Report {
         #[command(flatten)]
         workflow: WorkflowArgs,
+        /// The later of two runs; then WORKFLOW names the earlier.
+        other: Option<String>,
     },
     /// Tells how large the store is, checks it, or makes room in it.
     #[command(args_conflicts_with_subcommands = true)]

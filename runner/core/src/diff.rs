@@ -1,18 +1,23 @@
 //! Two runs compared: what they were made of, which records came in with what, and which results are other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use crate::cache::kept::{Traced, decode_trace};
 use crate::cache::store::Store;
 use crate::digest::Digest;
+use crate::last;
 use crate::lock::Locked;
+use crate::report::html;
 use crate::report::record::{RunRecord, StageRecord};
 use crate::report::wording::{counted, named};
-use crate::run::RunError;
+use crate::run::{RunError, write_whole};
 use crate::why::of_inputs;
 
 /// Fewer digits of a digest name no run.
 const DIGITS_MIN: usize = 4;
+/// The folder of pages that compare runs.
+const PAGES: &str = "compared";
 
 /// How one run differs from an earlier one, a line a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +82,28 @@ pub fn diff(store: &Store, was: &RunRecord, now: &RunRecord) -> Result<Differenc
         }
     }
     Ok(Difference { causes, results, same })
+}
+
+/// Writes a page on which two runs can be compared; returns where it is: in `out`, in a folder for such pages.
+pub fn page(store: &Store, was: &RunRecord, now: &RunRecord, out: &Path) -> Result<PathBuf, RunError> {
+    let shown = |run: &RunRecord| match last::shown(store, run)? {
+        Some(model) => Ok(model),
+        None => Err(RunError::Unknown(format!(
+            "the store no longer has what the report of `{}` {} was made from; run it again",
+            run.workflow,
+            run.digest.short()
+        ))),
+    };
+    let (before, after) = (shown(was)?, shown(now)?);
+    let causes = diff(store, was, now)?.causes;
+    let page = html::versus(&before, &after, &causes, &last::pictures(store)?);
+    let folder = out.join(PAGES);
+    let path = folder.join(format!("{}-{}.html", was.digest.short(), now.digest.short()));
+    let written = std::fs::create_dir_all(&folder).and_then(|()| write_whole(&path, page.as_bytes(), &folder));
+    match written {
+        Ok(()) => Ok(path),
+        Err(source) => Err(RunError::Output { path, source }),
+    }
 }
 
 /// Says which units of a stage that is what it was are new, are gone, or came in with something else.

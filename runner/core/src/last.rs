@@ -75,15 +75,8 @@ impl LastRun {
 
     /// Writes its report again and returns where it is; `None` if the store no longer has what it was made from.
     pub fn report(&self) -> Result<Option<PathBuf>, RunError> {
-        let model = self.store.report(&self.record.workflow, &self.record.digest)?;
-        let Some(model) = model.and_then(|text| serde_json::from_str::<ReportModel>(&text).ok()) else {
-            return Ok(None);
-        };
-        let sources = self.store.remembered_sources()?;
-        let page = html::html(&model, &|digest| match self.store.blob(&digest) {
-            Ok(Some(bytes)) => Some(bytes),
-            _ => source(&sources, &digest),
-        });
+        let Some(model) = shown(&self.store, &self.record)? else { return Ok(None) };
+        let page = html::html(&model, &pictures(&self.store)?);
         Publisher::open(&self.folder)?.text(REPORT, &page)?;
         Ok(Some(self.folder.join(REPORT)))
     }
@@ -157,6 +150,23 @@ impl LastRun {
 pub(crate) fn record(store: &Store, workflow: &str) -> Result<RunRecord, RunError> {
     let mut runs = store.runs(Some(workflow), 1)?;
     runs.pop().ok_or_else(|| RunError::Unknown(format!("`{workflow}` has not run yet")))
+}
+
+/// Returns what the report of a run shows; `None` if the store no longer has what that was made from.
+pub(crate) fn shown(store: &Store, run: &RunRecord) -> Result<Option<ReportModel>, StoreError> {
+    let model = store.report(&run.workflow, &run.digest)?;
+    let model = model.and_then(|text| serde_json::from_str::<ReportModel>(&text).ok());
+    // Of several runs of the same, the store knows what the last of them showed: the same, but for times.
+    Ok(model.map(|model| ReportModel { run: run.clone(), ..model }))
+}
+
+/// Returns how the content of pictures is found, as far as it still is.
+pub(crate) fn pictures(store: &Store) -> Result<impl Fn(Digest) -> Option<Vec<u8>> + '_, StoreError> {
+    let sources = store.remembered_sources()?;
+    Ok(move |digest| match store.blob(&digest) {
+        Ok(Some(bytes)) => Some(bytes),
+        _ => source(&sources, &digest),
+    })
 }
 
 /// Reads a file of the user's again, if it still has this content.

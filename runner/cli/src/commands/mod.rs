@@ -84,7 +84,7 @@ pub(crate) fn dispatch(arguments: &Arguments) -> Exit {
         Command::Cat { workflow, output, with_id } => cat::run(&desk, workflow, output, *with_id),
         Command::Trace(args) => trace::run(&desk, args),
         Command::Runs { store } => runs::run(store),
-        Command::Report { workflow } => report::run(&desk, workflow),
+        Command::Report { workflow, other } => report::run(&desk, workflow, other.as_deref()),
         Command::Cache { what, store } => cache::run(what.as_ref(), store),
         Command::Doctor { store } => doctor::run(&desk, store.store.as_deref()),
     };

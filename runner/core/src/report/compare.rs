@@ -48,9 +48,17 @@ pub(super) enum Outcome {
 
 /// Returns the tables that two or more of the compared stages show under the same heading with the same columns.
 pub(super) fn comparisons(model: &ReportModel) -> Vec<Comparison<'_>> {
-    let stages: Vec<&Shown> =
-        model.compare.iter().filter_map(|id| model.shown.iter().find(|shown| shown.stage == *id)).collect();
-    let Some((first, others)) = stages.split_first() else { return Vec::new() };
+    same_tables(&compared_shows(model))
+}
+
+/// Returns what the compared stages show.
+pub(super) fn compared_shows(model: &ReportModel) -> Vec<&Shown> {
+    model.compare.iter().filter_map(|id| model.shown.iter().find(|shown| shown.stage == *id)).collect()
+}
+
+/// Returns the tables that two or more show under the same heading with the same columns.
+pub(super) fn same_tables<'a>(shows: &[&'a Shown]) -> Vec<Comparison<'a>> {
+    let Some((first, others)) = shows.split_first() else { return Vec::new() };
     let mut found = Vec::new();
     for (title, columns, rows) in first.widgets.iter().filter_map(table) {
         let [heading, _, beside @ ..] = columns else { continue };

@@ -162,6 +162,30 @@ fn two_runs_are_compared() {
 }
 
 #[test]
+fn two_runs_are_shown_on_one_page() {
+    let project = Project::new(&plain(12));
+    project.run(PLAIN);
+    project.run(&PLAIN.replace("most: 2", "most: 1"));
+    let session = project.session(PLAIN);
+    let find = |name| diff::find(session.store(), name).unwrap_or_else(|error| panic!("{error}"));
+    let (was, now) = (find("plain~1"), find("plain"));
+    let path = diff::page(session.store(), &was, &now, &project.path("runs")).unwrap_or_else(|error| panic!("{error}"));
+    let named = format!("{}-{}.html", was.digest.short(), now.digest.short());
+    assert_eq!(path, project.path("runs/compared").join(named));
+    let page = std::fs::read_to_string(&path).unwrap();
+    let fates = ["lines", "words", "few", "totals", "bundle"].map(|stage| {
+        let row = page.split(&format!("<th scope=\"row\">{stage}</th>")).nth(1).unwrap();
+        row.split("</td>").next().unwrap().replace("<td>", "")
+    });
+    assert_eq!(fates, ["the same", "the same", "set up otherwise, other results", "other results", "the same"]);
+    assert!(page.contains("<code>with.most</code><span> was 2 and is 1 (of </span>"), "{page}");
+    let index = rusqlite::Connection::open(project.path("store/v1/index.db")).unwrap();
+    index.execute("UPDATE runs SET report = NULL", []).unwrap();
+    let error = diff::page(session.store(), &was, &now, &project.path("runs")).unwrap_err().to_string();
+    assert!(error.contains("no longer has what the report of `plain`") && error.ends_with("run it again"), "{error}");
+}
+
+#[test]
 fn a_run_has_names() {
     let project = Project::new(&plain(3));
     project.run(PLAIN);

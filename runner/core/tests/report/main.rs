@@ -10,6 +10,7 @@ mod hostile;
 mod many;
 mod page;
 mod sample;
+mod versus;
 mod widgets;
 
 use std::path::{Path, PathBuf};

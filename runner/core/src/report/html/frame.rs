@@ -14,28 +14,27 @@ const PARAMS_MAX: usize = 200;
 
 /// Writes the whole document. The policy in its head lets nothing be fetched, and only our script run: its nonce is a digest of
 /// the body, so no text in the body can know it.
-pub(super) fn document(run: &RunRecord, body: Element) -> String {
+pub(super) fn document(title: &str, body: Element) -> String {
     let nonce = Digest::of(body.to_string().as_bytes()).short();
     let policy = format!(
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'"
     );
     let meta = |name: &'static str, content: &str| el("meta").attr("name", name).attr("content", content);
-    let title = format!("{} · sentinel report", clipped(&run.workflow, NAME_CHARS_MAX));
     let head = el("head")
         .with(el("meta").attr("charset", "utf-8"))
         .with(el("meta").attr("http-equiv", "Content-Security-Policy").attr("content", policy))
         .with(meta("viewport", "width=device-width, initial-scale=1"))
         .with(meta("color-scheme", "light dark"))
-        .with(meta("generator", &format!("sentinel {}", clipped(&run.program, NAME_CHARS_MAX))))
-        .with(el("title").text(title))
+        .with(meta("generator", concat!("sentinel ", env!("CARGO_PKG_VERSION"))))
+        .with(el("title").text(clipped(title, NAME_CHARS_MAX)))
         .with(el("link").attr("rel", "icon").attr("href", "data:,"))
         .with(el("style").source(STYLE));
     let body = body.with(el("script").attr("nonce", nonce).source(SCRIPT));
     format!("<!DOCTYPE html>\n{}\n", el("html").attr("lang", "en").with(head).with(body))
 }
 
-/// Shows what ran.
-pub(super) fn heading(run: &RunRecord) -> Element {
+/// Tells a run in a few words.
+pub(super) fn facts(run: &RunRecord) -> [String; 5] {
     let stages = run.stages.iter().filter(|stage| stage.kind != "loop");
     let (hits, computed) = stages
         .clone()
@@ -44,19 +43,23 @@ pub(super) fn heading(run: &RunRecord) -> Element {
         0 => "nothing set aside".to_owned(),
         units => format!("{} set aside", counted(units, "unit")),
     };
-    let facts = [
+    [
         counted(stages.count() as u64, "stage"),
         duration(run.wall_ms),
         format!("{} computed", counted(computed, "unit")),
         format!("{} from the store", count(hits)),
         aside,
-    ];
+    ]
+}
+
+/// Shows what ran: what kind of page this is, its name, and some facts.
+pub(super) fn heading(brand: &str, name: &str, facts: impl IntoIterator<Item = String>) -> Element {
     let fact = |text: String| el("li").text(text);
     let theme = el("button").attr("type", "button").attr("id", "theme").attr("hidden", "hidden").text("Dark");
     el("header")
-        .with(el("div").class("brand").with(el("span").text("sentinel run report")).with(theme))
-        .with(el("h1").text(clipped(&run.workflow, NAME_CHARS_MAX)))
-        .with(el("ul").class("facts").all(facts.map(fact)))
+        .with(el("div").class("brand").with(el("span").text(brand)).with(theme))
+        .with(el("h1").text(clipped(name, NAME_CHARS_MAX)))
+        .with(el("ul").class("facts").all(facts.into_iter().map(fact)))
 }
 
 /// Shows what the page has, as links.

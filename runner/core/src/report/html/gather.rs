@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;
+use crate::report::compare::compared_shows;
 use crate::report::model::{ReportModel, Shown};
 use crate::report::{Card, Cell, Line, PictureBox, Series, Tone, Widget};
 
@@ -74,7 +75,7 @@ pub(super) struct Exhibit<'a> {
 
 /// Returns what the page shows; `compared` says of a stage's table, by its heading, that it stands in a comparison.
 pub(super) fn gather<'a>(model: &'a ReportModel, compared: &dyn Fn(&str, &str) -> bool) -> Gathered<'a> {
-    let together = side_by_side(model);
+    let together = side_by_side(&compared_shows(model));
     let mut told: BTreeSet<(&str, String)> = BTreeSet::new();
     for exhibit in together.iter().flat_map(|gallery| &gallery.exhibits) {
         told.extend(exhibit.columns.iter().map(|(_, lines)| (exhibit.id, plain(lines))));
@@ -97,17 +98,14 @@ pub(super) fn gather<'a>(model: &'a ReportModel, compared: &dyn Fn(&str, &str) -
         }
         stages.push(show);
     }
-    Gathered { together, stages, groups: groups(model) }
+    Gathered { together, stages, groups: groups(&model.shown) }
 }
 
-/// Returns galleries that two or more compared stages show under one heading: the cards all of them have, those first of which more
-/// got better.
-fn side_by_side(model: &ReportModel) -> Vec<Gallery<'_>> {
-    let shown: Vec<&Shown> =
-        model.compare.iter().filter_map(|id| model.shown.iter().find(|shown| shown.stage == *id)).collect();
+/// Returns galleries that two or more show under one heading: the cards all of them have, those first of which more got better.
+pub(super) fn side_by_side<'a>(shows: &[&'a Shown]) -> Vec<Gallery<'a>> {
     let mut together = Vec::new();
-    for first in shown.first().into_iter().flat_map(|first| galleries(first)) {
-        let same = shown.iter().filter_map(|stage| {
+    for first in shows.first().into_iter().flat_map(|first| galleries(first)) {
+        let same = shows.iter().filter_map(|stage| {
             let theirs = galleries(stage).find(|theirs| theirs.title == first.title)?;
             Some((stage.stage.as_str(), by_id(theirs.cards)))
         });
@@ -181,14 +179,15 @@ fn limited<'a>(given: Cards<'a>, mut exhibits: Vec<Exhibit<'a>>) -> Gallery<'a> 
 }
 
 /// Returns the text of some lines, whatever their tones.
-fn plain(lines: &[Line]) -> String {
+pub(super) fn plain(lines: &[Line]) -> String {
     let text = |line: &Line| line.spans.iter().map(|(text, _)| text.as_str()).collect::<String>();
     lines.iter().map(text).collect::<Vec<_>>().join("\n")
 }
 
-fn groups(model: &ReportModel) -> BTreeMap<&str, usize> {
+/// Numbers the groups of boxes.
+pub(super) fn groups<'a>(shown: impl IntoIterator<Item = &'a Shown>) -> BTreeMap<&'a str, usize> {
     let mut groups = BTreeMap::new();
-    let cards = model.shown.iter().flat_map(galleries).flat_map(|given| given.cards);
+    let cards = shown.into_iter().flat_map(galleries).flat_map(|given| given.cards);
     for PictureBox { group, .. } in cards.flat_map(|card| &card.boxes) {
         let next = groups.len();
         groups.entry(group.as_str()).or_insert(next);

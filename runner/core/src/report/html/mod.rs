@@ -22,6 +22,9 @@ mod room;
 mod svg;
 mod table;
 mod timeline;
+mod versus;
+
+pub use versus::versus;
 
 use std::collections::BTreeMap;
 
@@ -85,12 +88,8 @@ pub fn html(model: &ReportModel, blob: &dyn Fn(Digest) -> Option<Vec<u8>>) -> St
         page.section("left-out", "Left out", "", told);
     }
     page.section("origin", "Origin", "", frame::origin(&model.run));
-    let entries: Vec<(String, String)> =
-        page.sections.iter().map(|(anchor, title, _)| (anchor.clone(), title.clone())).collect();
-    let skip = el("a").class("skip").attr("href", "#main").text("Skip to the content");
-    let main = el("main").attr("id", "main").all(page.sections.into_iter().map(|(.., section)| section));
-    let body = el("body").with(skip).with(frame::heading(&model.run)).with(frame::contents(&entries)).with(main);
-    frame::document(&model.run, body.with(pictures.definitions()))
+    let heading = frame::heading("sentinel run report", &model.run.workflow, frame::facts(&model.run));
+    page.whole(&format!("{} · sentinel report", model.run.workflow), heading, &pictures)
 }
 
 /// The page as far as it is drawn.
@@ -112,6 +111,16 @@ impl Page {
         };
         let section = el("section").class("part").attr("id", anchor).with(heading).with(content);
         self.sections.push((anchor.to_owned(), title.into_owned(), section));
+    }
+
+    /// Writes the whole page.
+    fn whole(self, title: &str, heading: Element, pictures: &Pictures) -> String {
+        let entries: Vec<(String, String)> =
+            self.sections.iter().map(|(anchor, title, _)| (anchor.clone(), title.clone())).collect();
+        let skip = el("a").class("skip").attr("href", "#main").text("Skip to the content");
+        let main = el("main").attr("id", "main").all(self.sections.into_iter().map(|(.., section)| section));
+        let body = el("body").with(skip).with(heading).with(frame::contents(&entries)).with(main);
+        frame::document(title, body.with(pictures.definitions()))
     }
 
     /// Adds what compared stages say of the same pictures.
