@@ -64,8 +64,34 @@ fn events_are_lines_of_json() {
     let finished = events.iter().find(|event| event["event"] == "stage-finished").unwrap();
     assert_eq!((&finished["stage"], &finished["counts"]["computed"]), (&"scenes".into(), &1.into()));
     assert!(events.iter().all(|event| event["at_ms"].is_u64()));
+    let told = desk.run(&["--set", "scenes=4", "--until", "keep", "--progress", "json"]);
+    let events: Vec<Value> = told.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |name: &str, stage: &str| {
+        let named = |event: &&Value| event["event"] == name && event["stage"] == stage;
+        events.iter().find(named).unwrap_or_else(|| panic!("no `{name}` of `{stage}`: {told}"))
+    };
+    for (name, stage) in [("records", "bootstrap"), ("step", "bootstrap/sample"), ("records", "keep")] {
+        let event = of(name, stage);
+        assert!(event["per_second"].is_number() && event.get("left_ms").is_some(), "{event}");
+        assert!(event["memory_bytes"].is_u64() || !cfg!(target_os = "linux"), "{event}");
+    }
+    assert!(of("records", "bootstrap")["in_flight"].is_u64() && of("step", "bootstrap/sample")["left_ms"].is_null());
     let told = desk.run(&[&SMALL[..], &["--progress", "none"]].concat());
     assert_eq!((told.code, told.stdout.as_str(), told.stderr.as_str()), (0, "", ""));
+}
+
+#[test]
+fn a_pilot_ends_with_what_the_whole_would_take() {
+    let desk = Desk::new();
+    let told = desk.run(&["--set", "scenes=6", "--until", "keep", "--limit", "2"]);
+    assert_eq!(told.code, 0, "{told}");
+    for line in
+        ["a pilot of 2 of 6 records; for the rest, at its speed:", "bootstrap/sample ", "together ", "assumed: "]
+    {
+        assert!(told.stderr.contains(line), "no `{line}`: {told}");
+    }
+    let told = desk.run(&["--set", "scenes=6", "--until", "keep"]);
+    assert!(told.code == 0 && !told.stderr.contains("a pilot"), "{told}");
 }
 
 #[test]

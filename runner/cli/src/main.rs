@@ -7,6 +7,7 @@ mod commands;
 mod engines;
 mod events;
 mod exit;
+mod pace;
 mod printer;
 mod progress;
 mod secrets;

@@ -1,27 +1,29 @@
 //! What a run tells while it goes: bars with rate and estimate where somebody watches, a plain line now and then elsewhere.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use sentinel_core::artifact::Form;
 use sentinel_core::report::record::Counts;
 use sentinel_core::report::wording::{amount, count};
 use sentinel_core::reporter::{Event, Reporter};
 
 use crate::args::Shown;
+use crate::pace::{Paces, Reading, significant};
 use crate::printer::{bars, say, watched};
 
-/// Between two plain lines of one stage.
-const PLAIN_EVERY: Duration = Duration::from_secs(15);
+/// Between the first two plain lines of one stage; each further pause is twice as long, up to the longest.
+const PLAIN_FIRST: Duration = Duration::from_secs(15);
+const PLAIN_LONGEST: Duration = Duration::from_secs(600);
 
 /// Shows a run as it goes.
 pub(crate) struct Progress {
     watched: bool,
     /// Whether only what is not as it should be is told.
     quiet: bool,
+    paces: Paces,
     stages: Mutex<BTreeMap<String, Bar>>,
 }
 
@@ -30,6 +32,8 @@ struct Bar {
     /// What is counted; nothing for a stage that does not say how far it is.
     unit: &'static str,
     told: Instant,
+    /// How long nothing is told from then on.
+    pause: Duration,
 }
 
 impl Progress {
@@ -39,7 +43,8 @@ impl Progress {
             Shown::Auto => watched(),
             Shown::Plain | Shown::Json | Shown::None => false,
         };
-        Self { watched, quiet: matches!(shown, Shown::Json | Shown::None), stages: Mutex::default() }
+        let quiet = matches!(shown, Shown::Json | Shown::None);
+        Self { watched, quiet, paces: Paces::default(), stages: Mutex::default() }
     }
 
     /// Takes every bar off the screen: what is told from now on stays.
@@ -65,7 +70,7 @@ impl Progress {
     /// Shows so many of so many units, and what else there is to tell of them.
     fn advance(&self, stage: &str, (done, total): (u64, u64), unit: &'static str, message: String) {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Bar { bar: self.bar(stage), unit: "", told: Instant::now() };
+        let fresh = || Bar { bar: self.bar(stage), unit: "", told: Instant::now(), pause: PLAIN_FIRST };
         let shown = stages.entry(stage.to_owned()).or_insert_with(fresh);
         if shown.unit != unit {
             shown.unit = unit;
@@ -75,12 +80,20 @@ impl Progress {
         let before = if shown.bar.length() == Some(total) { shown.bar.position() } else { 0 };
         shown.bar.set_length(total);
         shown.bar.set_position(done.max(before));
-        if !self.watched && shown.told.elapsed() >= PLAIN_EVERY {
-            shown.told = Instant::now();
+        if !self.watched && shown.told.elapsed() >= shown.pause {
+            (shown.told, shown.pause) = (Instant::now(), PLAIN_LONGEST.min(2 * shown.pause));
+            let message = message.replace("  ", ", ");
             let comma = if message.is_empty() { "" } else { ", " };
             say(&format!("{stage:>22}  {} of {} {unit}{comma}{message}", count(done), count(total)));
         }
         shown.bar.set_message(message);
+    }
+
+    /// Shows how far a stage is.
+    fn show(&self, reading: &Reading<'_>, readings: &[(&str, f64)]) {
+        let told = [reading.told(), spell(readings)].into_iter().filter(|part| !part.is_empty());
+        let told: Vec<String> = told.collect();
+        self.advance(reading.stage, (reading.done, reading.total), reading.unit, told.join("  "));
     }
 
     fn finish(&self, stage: &str, text: &str) {
@@ -92,24 +105,10 @@ impl Progress {
 
 /// Returns how the bar of something counted in a unit looks; of no unit it only tells how long it takes.
 fn style(unit: &'static str) -> ProgressStyle {
-    let counted = format!("{{human_pos}}/{{human_len}} {unit}  {{pace}}  {{wide_msg:.dim}}");
+    let counted = format!("{{human_pos}}/{{human_len}} {unit}  {{wide_msg:.dim}}");
     let told = if unit.is_empty() { "{elapsed}" } else { &counted };
     let style = ProgressStyle::with_template(&format!("{{prefix:>22}} {{bar:24}} {told}"));
-    let pace = move |state: &ProgressState, out: &mut dyn fmt::Write| {
-        // A bar's text takes everything that is written.
-        let _ = out.write_str(&pace(state, unit));
-    };
-    style.expect("units are words without braces").with_key("pace", pace)
-}
-
-/// Returns how fast something goes, with three significant digits or all before the point, and how long it takes still.
-fn pace(state: &ProgressState, unit: &str) -> String {
-    let per_second = state.per_sec();
-    let rate = if per_second < 1000.0 { significant(per_second) } else { count(per_second as u64) };
-    match per_second > 0.0 {
-        true => format!("{rate} {unit}/s  {:#} left", HumanDuration(state.eta())),
-        false => String::new(),
-    }
+    style.expect("units are words without braces")
 }
 
 impl Reporter for Progress {
@@ -122,13 +121,11 @@ impl Reporter for Progress {
                 let unit = if records.is_some() { "records" } else { "" };
                 self.advance(stage, (0, records.unwrap_or(1)), unit, String::new());
             }
-            Event::Records { stage, done, total } => self.advance(stage, (*done, *total), "records", String::new()),
-            Event::Step { stage, counts } => {
-                let message = format!("{} computed, {} kept", counts.computed, counts.hits);
-                self.advance(stage, (counts.hits + counts.computed, counts.units), "units", message);
-            }
-            Event::Progress { stage, done, total, unit, readings } => {
-                self.advance(stage, (*done, *total), unit, spell(readings));
+            Event::Records { .. } | Event::Step { .. } | Event::Progress { .. } => {
+                let readings = if let Event::Progress { readings, .. } = event { readings } else { &[][..] };
+                if let Some(reading) = self.paces.read(event) {
+                    self.show(&reading, readings);
+                }
             }
             Event::Retry { stage, error, attempt, attempts } => {
                 say(&format!("{stage}: {error}; trying again ({attempt} of {attempts})"));
@@ -136,6 +133,7 @@ impl Reporter for Progress {
             Event::Quarantined(unit) => tracing::info!(target: "sentinel", ?unit, "set aside"),
             Event::Warning { text } => say(&format!("warning: {text}")),
             Event::StageFinished { stage, counts, outputs, wall_ms } => {
+                self.paces.read(event);
                 self.finish(stage, &summary(stage, counts, outputs, *wall_ms));
             }
             Event::Stopping => say("stopping: finishing what is in hand; run again to go on"),
@@ -146,16 +144,6 @@ impl Reporter for Progress {
 fn spell(readings: &[(&str, f64)]) -> String {
     let readings = readings.iter().map(|(name, value)| format!("{name} {}", significant(*value)));
     readings.collect::<Vec<_>>().join(", ")
-}
-
-/// Returns a number with three significant digits.
-fn significant(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        size if size < 1e-3 => format!("{value:.2e}"),
-        size if size < 100.0 => format!("{value:.*}", (2.0 - size.log10().floor()) as usize),
-        _ => format!("{value:.0}"),
-    }
 }
 
 fn summary(stage: &str, counts: &Counts, outputs: &[(&str, Form, u64)], wall_ms: u64) -> String {

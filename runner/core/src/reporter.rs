@@ -36,8 +36,12 @@ pub enum Event<'a> {
         stage: &'a str,
         /// Records done, those set aside included.
         done: u64,
+        /// Of those, found in the store; of a loop not told.
+        kept: u64,
         /// All of them.
         total: u64,
+        /// Records in hand.
+        in_flight: u64,
     },
     /// Stages of a loop's body were asked for a step of some records.
     Step {

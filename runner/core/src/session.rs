@@ -16,6 +16,7 @@ use crate::last;
 use crate::lock::{self, Locked};
 use crate::plan::Plan;
 use crate::report::model::ReportModel;
+use crate::report::pilot::{self, Estimate};
 use crate::report::record::{
     Counts, InputRecord, OutputRecord, QUARANTINE_TOLD_MAX, RECORD_VERSION, RunRecord, StageRecord, When,
 };
@@ -250,6 +251,13 @@ impl Session {
             }
         }
         Ok(repeats)
+    }
+
+    /// Says what the whole would take, by the record of a pilot; `None` of a run that was none.
+    pub fn estimate(&self, run: &RunRecord) -> Option<Estimate> {
+        let is_whole =
+            |id: &str| self.workflow.stage(id).is_none_or(|found| matches!(found.stage.work(), Work::Whole(_)));
+        pilot::estimate(run, &is_whole)
     }
 
     /// Makes the report of the last run anew; returns where it is.

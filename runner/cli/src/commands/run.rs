@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use quick_junit::TestSuite;
-use sentinel_core::report::{text, wording};
+use sentinel_core::report::{pilot, text, wording};
 use sentinel_core::reporter::Reporter;
 use sentinel_core::run::{RunError, Stop};
 use sentinel_core::session::{Finished, RunOptions, Session};
@@ -16,6 +16,7 @@ use crate::args::{RunArgs, Shown};
 use crate::ci::{self, Notes};
 use crate::events::{All, Lines};
 use crate::exit::Exit;
+use crate::pace::peak_memory;
 use crate::printer;
 use crate::progress::Progress;
 
@@ -99,6 +100,10 @@ fn tell(session: &Session, args: &RunArgs, result: &Result<Finished, RunError>) 
             false => "\n".to_owned(),
         };
         printer::say(&format!("{head}{}", text::text(&finished.report, &places).trim_end()));
+        if let Some(estimate) = session.estimate(&finished.record) {
+            let peak = peak_memory().filter(|_| !finished.nothing_to_do);
+            printer::say(&format!("\n{}", pilot::lines(&estimate, peak).trim_end()));
+        }
     }
     Ok(if finished.record.quarantined() > 0 { Exit::Quarantined } else { Exit::Done })
 }
@@ -134,7 +139,7 @@ fn last_event(workflow: &Workflow, result: Result<&Finished, &RunError>) -> serd
     match result {
         Ok(finished) => json!({
             "event": "finished", "workflow": workflow.name, "folder": finished.folder, "quarantined": finished.record.quarantined(),
-            "nothing_to_do": finished.nothing_to_do,
+            "nothing_to_do": finished.nothing_to_do, "peak_memory_bytes": peak_memory(),
         }),
         Err(error) => {
             let exit_code = ended(error.ending()) as i32;

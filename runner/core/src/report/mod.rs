@@ -10,6 +10,7 @@ pub mod html;
 mod left_out;
 pub mod markdown;
 pub mod model;
+pub mod pilot;
 pub mod record;
 pub mod text;
 pub mod wording;

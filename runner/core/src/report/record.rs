@@ -101,6 +101,9 @@ pub struct Counts {
     pub cut: u64,
     /// Records without a partner in another input of the stage.
     pub unmatched: u64,
+    /// Records that the limit of a pilot held back.
+    #[serde(skip_serializing_if = "is_none")]
+    pub held_back: u64,
 }
 
 /// One input of a stage.
@@ -154,6 +157,11 @@ pub struct Quarantined {
     pub reason: String,
     /// The whole story.
     pub detail: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl RunRecord {

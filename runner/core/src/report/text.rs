@@ -152,7 +152,7 @@ fn way(stage: &StageRecord) -> Vec<String> {
 }
 
 /// Aligns cells: the first column and those from `numbers` on to the left, the others to the right.
-fn aligned(rows: Vec<Vec<String>>, numbers: usize) -> Vec<String> {
+pub(super) fn aligned(rows: Vec<Vec<String>>, numbers: usize) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let chars = |row: &Vec<String>, column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
     let width = |column| rows.iter().map(|row| chars(row, column)).max().unwrap_or(0);

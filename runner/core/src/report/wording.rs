@@ -72,13 +72,23 @@ pub fn value(value: &Value, most: usize) -> String {
 }
 
 /// Returns a duration at a precision that suits its length.
-pub(super) fn duration(ms: u64) -> String {
+pub fn duration(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
         60_000..3_600_000 => format!("{} min {:02} s", ms / 60_000, ms % 60_000 / 1_000),
         _ => format!("{} h {:02} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
     }
+}
+
+/// Returns how much memory or room something takes.
+pub fn bytes(bytes: u64) -> String {
+    let (size, unit) = match bytes {
+        0..1_048_576 => (bytes as f64 / 1024.0, "KiB"),
+        1_048_576..1_073_741_824 => (bytes as f64 / f64::from(1 << 20), "MiB"),
+        _ => (bytes as f64 / f64::from(1 << 30), "GiB"),
+    };
+    number(size, 1, unit)
 }
 
 /// Returns how long something is past, in its one telling unit: `5 minutes`.
@@ -154,6 +164,7 @@ mod tests {
             [0, 999, 1_000, 59_999, 60_000, 192_000, 7_500_000].map(duration),
             ["0 ms", "999 ms", "1.0 s", "59.9 s", "1 min 00 s", "3 min 12 s", "2 h 05 min"]
         );
+        assert_eq!([0, 1_500, 3 << 20, 5 << 29].map(bytes), ["0.0 KiB", "1.5 KiB", "3.0 MiB", "2.5 GiB"]);
         assert_eq!(number(54.25, 1, "%"), "54.2 %");
         assert_eq!([number(-0.04, 1, ""), number(-1.0, 0, ""), number(f64::NAN, 1, "")], ["0.0", "−1", "NaN"]);
     }

@@ -27,6 +27,21 @@ pub(crate) struct StageJob<'a> {
     put: Mutex<BTreeSet<Digest>>,
     scratch: Mutex<Vec<PathBuf>>,
     checkpoints: OnceLock<Checkpoints>,
+    /// What part of the stage's work this is, if it is a batch of units.
+    share: OnceLock<Share>,
+}
+
+/// What part of a stage's work a batch of units is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share {
+    /// Units answered before.
+    pub(crate) before: u64,
+    /// Units of the batch.
+    pub(crate) units: u64,
+    /// All units there are, as far as is known.
+    pub(crate) total: u64,
+    /// What they are called.
+    pub(crate) unit: &'static str,
 }
 
 /// A folder for checkpoints. Another process at the same work has it locked; then this one has a passing one.
@@ -52,7 +67,15 @@ impl<'a> StageJob<'a> {
             put: Mutex::default(),
             scratch: Mutex::default(),
             checkpoints: OnceLock::new(),
+            share: OnceLock::new(),
         }
+    }
+
+    /// The same job, which tells how far it is as a part of the stage's work.
+    pub(crate) fn with_share(&self, share: Share) -> &Self {
+        // A job is one attempt at one batch.
+        let _ = self.share.set(share);
+        self
     }
 
     /// Whether its time is over.
@@ -135,7 +158,16 @@ impl Job for StageJob<'_> {
     }
 
     fn progress(&self, done: u64, total: u64, unit: &'static str, readings: &[(&'static str, f64)]) {
-        self.context.tell(&Event::Progress { stage: &self.stage.id, done, total, unit, readings });
+        let stage = &self.stage.id;
+        let (done, total, unit) = match self.share.get() {
+            // Whatever it counts, it is through with so much of its batch.
+            Some(share) => {
+                let through = share.units as f64 * (done as f64 / total.max(1) as f64).min(1.0);
+                (share.before + through as u64, share.total, share.unit)
+            }
+            None => (done, total, unit),
+        };
+        self.context.tell(&Event::Progress { stage, done, total, unit, readings });
     }
 
     fn blob(&self, digest: Digest) -> Result<Vec<u8>, StageError> {

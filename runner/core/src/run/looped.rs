@@ -112,7 +112,9 @@ impl LoopWork<'_> {
                 return Err(RunError::Stage { stage: self.node.id.clone(), error: StageError::Cancelled });
             }
             going = self.step(going, &outside, &mut gathered)?;
-            self.context.tell(&Event::Records { stage: &self.node.id, done: gathered.left, total: known.len() as u64 });
+            let (total, in_flight) = (known.len() as u64, going.len() as u64);
+            let (stage, done) = (&self.node.id, gathered.left);
+            self.context.tell(&Event::Records { stage, done, kept: 0, total, in_flight });
         }
         Ok(self.done(known.len() as u64, gathered, began))
     }

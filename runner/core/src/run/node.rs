@@ -87,11 +87,12 @@ fn work_stage(worker: Worker<'_>, node: &Node, kind: KindName, flows: &Flows) ->
             let Joined { asks, open, unmatched } = join(&inputs, worker.prepared);
             tally.counts.unmatched = unmatched;
             tally.undecided = open.units();
+            tally.of = Some(asks.len() as u64);
             answer_all(&worker, &asks, open, node.outputs.len(), &mut tally)?
         }
     };
     if let (true, Some(limit)) = (node.needs.is_empty(), worker.context.limit) {
-        out.iter_mut().for_each(|flow| shorten(flow, limit));
+        tally.counts.held_back = out.iter_mut().map(|flow| shorten(flow, limit)).max().unwrap_or_default();
     }
     let told = Told {
         id: node.id.clone(),
@@ -197,13 +198,15 @@ fn answer_all(
     Ok(known.into_iter().map(|known| Flow::Rows { known: Arc::new(known), open: open.clone() }).collect())
 }
 
-fn shorten(flow: &mut Flow, limit: u64) {
-    if let Flow::Rows { known, .. } = flow {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        if known.len() > limit {
-            *known = Arc::new(known[..limit].to_vec());
-        }
+/// Holds records beyond a limit back; returns how many.
+fn shorten(flow: &mut Flow, limit: u64) -> u64 {
+    let Flow::Rows { known, .. } = flow else { return 0 };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let beyond = known.len().saturating_sub(limit);
+    if beyond > 0 {
+        *known = Arc::new(known[..limit].to_vec());
     }
+    beyond as u64
 }
 
 /// Returns what an origin outside a loop's body gives.

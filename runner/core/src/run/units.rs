@@ -11,6 +11,7 @@ use super::attempt::Worker;
 use super::context::OnMiss;
 use super::error::RunError;
 use super::flow::{Answer, Ask, Given, Held};
+use super::job::Share;
 use crate::artifact::{Rows, rows_digest};
 use crate::cache::kept::{Entry, Part, Traced};
 use crate::cache::key::{seen, unit_key};
@@ -34,6 +35,8 @@ pub(crate) struct Tally {
     pub(crate) wall_ms: u64,
     /// When it was first at work, and when last.
     pub(crate) when: Option<(Instant, Instant)>,
+    /// All units the stage will be asked for; not known of a loop's stages.
+    pub(crate) of: Option<u64>,
     /// In a plan: the units that are not in the store, by their place in the trace.
     pub(crate) missed: Vec<usize>,
     /// In a plan: units nothing can be said of yet.
@@ -41,6 +44,11 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Returns how many units were answered.
+    fn done(&self) -> u64 {
+        self.counts.hits + self.counts.computed
+    }
+
     /// Notes that there was work from then until now.
     pub(crate) fn worked_since(&mut self, began: Instant) {
         let now = Instant::now();
@@ -231,9 +239,11 @@ impl Worker<'_> {
         let places: Vec<(usize, Digest)> = misses.iter().map(|miss| (miss.index, miss.key)).collect();
         let units: Vec<Unit> = misses.into_iter().map(|miss| miss.unit).collect();
         let checkpoints = Digest::of_parts(places.iter().map(|(_, key)| key.as_bytes().as_slice()));
+        let share = self.share(units.len() as u64, tally);
+        self.tell_records(units.len() as u64, tally);
         let kept = self.attempt(
             checkpoints,
-            |job| work.run(&units, job).and_then(|results| self.checked(results, &units)),
+            |job| work.run(&units, job.with_share(share)).and_then(|results| self.checked(results, &units)),
             |results, blobs| {
                 let again = self.context.retry_quarantined;
                 let results = places.iter().map(|(_, key)| *key).zip(results).collect();
@@ -244,8 +254,23 @@ impl Worker<'_> {
             tally.counts.computed += 1;
             answers[index] = self.settle(&asks[index], key, entry, tally)?;
         }
+        self.tell_records(0, tally);
         self.context.pass_warnings();
         Ok(())
+    }
+
+    /// Returns what part of the stage's work a batch of so many units is.
+    fn share(&self, units: u64, tally: &Tally) -> Share {
+        let (total, unit) = tally.of.map_or((tally.counts.units, "units"), |of| (of, "records"));
+        Share { before: tally.done(), units, total, unit }
+    }
+
+    /// Tells how far a stage is whose end is known.
+    fn tell_records(&self, in_flight: u64, tally: &Tally) {
+        if let Some(total) = tally.of {
+            let (stage, done, kept) = (&self.prepared.id, tally.done(), tally.counts.hits);
+            self.context.tell(&Event::Records { stage, done, kept, total, in_flight });
+        }
     }
 
     /// Checks that what a stage returned is what it promised.

@@ -61,8 +61,9 @@ fn row(
     } else {
         name.with(el("span").class("hint").text(clipped(&stage.kind, TEXT_CHARS_MAX)))
     };
-    let Counts { quarantined, dropped, cut, unmatched, .. } = &stage.counts;
-    let further = [("cut at the step limit", *cut), ("without a partner", *unmatched)];
+    let Counts { quarantined, dropped, cut, unmatched, held_back, .. } = &stage.counts;
+    let further =
+        [("cut at the step limit", *cut), ("without a partner", *unmatched), ("held back: a pilot", *held_back)];
     let further = further.into_iter().filter(|(_, count)| *count > 0);
     let left_out = dropped.iter().map(|(reason, count)| (reason.as_str(), *count)).chain(further);
     let set_aside = quarantined.iter().map(|(reason, count)| (reason.as_str(), *count));
