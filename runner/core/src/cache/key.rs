@@ -82,7 +82,9 @@ fn by_content(block: &Value, marks: &[Mark], workflow: &Workflow, files: &UserFi
 
 fn folder(path: &Path, files: &UserFiles) -> Result<Value, StageError> {
     let mut named = Vec::new();
-    for file in files.list(path)? {
+    let found = files.list(path)?;
+    files.recall(&found);
+    for file in found {
         let name = file.strip_prefix(path).unwrap_or(&file).to_string_lossy().into_owned();
         named.push((name, content(&file, files)?));
     }
@@ -91,7 +93,9 @@ fn folder(path: &Path, files: &UserFiles) -> Result<Value, StageError> {
 
 fn listed(stage: &dyn Stage, files: &UserFiles) -> Result<Option<Value>, StageError> {
     let mut named = Vec::new();
-    for file in stage.listed_files(files)? {
+    let listed = stage.listed_files(files)?;
+    files.recall(&listed);
+    for file in listed {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         named.push((name, content(&file, files)?));
     }
