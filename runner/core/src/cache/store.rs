@@ -116,6 +116,13 @@ impl StoreError {
 /// A result of the store.
 pub(crate) type Kept<T> = Result<T, StoreError>;
 
+/// Results of units that were computed in one go.
+pub(crate) struct Batch {
+    pub(crate) results: Vec<(Digest, Entry)>,
+    /// The blobs among them.
+    pub(crate) blobs: Vec<Digest>,
+}
+
 /// Where results are kept.
 pub struct Store {
     pub(super) folder: PathBuf,
@@ -275,18 +282,18 @@ impl Store {
         Ok(found)
     }
 
-    /// Keeps results of units, batch by batch with the blobs among them, in one step; returns what is kept under each key:
+    /// Keeps results of units in one step; returns what is kept under each key:
     /// another's result if that came first. With `again`, faults that were kept give way.
     pub(crate) fn keep_units(
         &self,
         fingerprint: &Fingerprint,
-        batches: Vec<(Vec<(Digest, Entry)>, Vec<Digest>)>,
+        batches: Vec<Batch>,
         again: bool,
     ) -> Kept<Vec<(Entry, Row)>> {
         let fingerprint = self.fingerprint_id(fingerprint)?;
         self.write(|write| {
             let mut kept = Vec::new();
-            for (results, blobs) in batches {
+            for Batch { results, blobs } in batches {
                 for (key, entry) in results {
                     if again {
                         write

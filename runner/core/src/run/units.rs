@@ -14,6 +14,7 @@ use super::flow::{Answer, Ask, Given, Held};
 use crate::artifact::{Rows, rows_digest};
 use crate::cache::kept::{Entry, Part, Row, Traced};
 use crate::cache::key::{seen, unit_key};
+use crate::cache::store::Batch;
 use crate::digest::Digest;
 use crate::report::record::{Counts, QUARANTINE_TOLD_MAX, Quarantined};
 use crate::reporter::Event;
@@ -60,8 +61,8 @@ struct Look {
 struct Waiting {
     /// What each result is for: its place among what was asked for, and its key.
     places: Vec<(usize, Digest)>,
-    /// What is not kept yet: for each batch, its results and the blobs among them.
-    batches: Vec<(Vec<(Digest, Entry)>, Vec<Digest>)>,
+    /// What is not kept yet.
+    batches: Vec<Batch>,
     /// How long it took to compute that.
     worth: Duration,
     /// What is kept of the first places, and not answered with yet.
@@ -244,7 +245,8 @@ impl Worker<'_> {
             checkpoints,
             |job| work.run(&units, job).and_then(|results| self.checked(results, &units)),
             |results, blobs| {
-                waiting.batches.push((places.iter().map(|(_, key)| *key).zip(results).collect(), blobs));
+                let results = places.iter().map(|(_, key)| *key).zip(results).collect();
+                waiting.batches.push(Batch { results, blobs });
                 waiting.places.extend(places);
                 waiting.worth += began.elapsed();
                 // Where the first fault ends the run, it must be seen at once.
