@@ -18,12 +18,9 @@ impl Digest {
 
     /// Returns the digest of a list of parts; every part is preceded by its length, so that no two lists collide by concatenation.
     pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        for part in parts {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        Self(*hasher.finalize().as_bytes())
+        let mut all = Parts::default();
+        parts.into_iter().for_each(|part| all.add(part));
+        all.digest()
     }
 
     /// Returns the digest made of these raw bytes, as the store keeps them.
@@ -39,6 +36,21 @@ impl Digest {
     /// Returns the first 12 hexadecimal digits, enough to tell digests apart in text for people.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
+    }
+}
+
+/// A digest of parts that come one after the other, as [`Digest::of_parts`] makes it.
+#[derive(Default)]
+pub(crate) struct Parts(blake3::Hasher);
+
+impl Parts {
+    pub(crate) fn add(&mut self, part: &[u8]) {
+        self.0.update(&(part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        Digest(*self.0.finalize().as_bytes())
     }
 }
 
