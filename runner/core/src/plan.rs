@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::cache::store::Store;
+use crate::report::record::{Counts, RunRecord};
 use crate::report::wording::{count, counted};
 use crate::run::RunError;
 use crate::run::node::Told;
@@ -59,22 +60,22 @@ impl Plan {
         for told in results.iter().flat_map(|(told, _)| told).filter(|told| told.fingerprint.is_some()) {
             let makers = needs[&told.id].iter().flat_map(|need| makers(workflow, &needs, need, &told.id, &open));
             let after: BTreeSet<String> = makers.filter(|maker| open.contains(maker.as_str())).collect();
-            let because = why::because(workflow, prepared, store, told)?;
-            let aside = told.tally.counts.quarantined.values().sum();
-            let works_by_units = workflow.stage(&told.id).is_some_and(|one| matches!(one.stage.work(), Work::Units(_)));
             stages.push(Planned {
-                id: told.id.clone(),
-                cached: told.tally.counts.hits - if works_by_units { aside } else { 0 },
-                aside,
                 runs: told.tally.missed.len() as u64,
                 undecided: told.tally.undecided > 0,
                 after: after.into_iter().collect(),
-                because,
-                kept_only: workflow.kept_only.contains(node_of(&told.id)),
+                because: why::because(workflow, prepared, store, told)?,
+                ..Planned::kept(workflow, &told.id, &told.tally.counts)
             });
         }
-        let skipped = workflow.skipped.iter().map(|one| (one.id.clone(), one.because.clone())).collect();
-        Ok(Self { stages, skipped })
+        Ok(Self { stages, skipped: skipped(workflow) })
+    }
+
+    /// Makes the plan of a workflow that has run as it is, of which nothing is gone: everything is kept.
+    pub(crate) fn of_done(workflow: &Workflow, record: &RunRecord) -> Self {
+        let stages = record.stages.iter().filter(|stage| stage.fingerprint.is_some());
+        let stages = stages.map(|stage| Planned::kept(workflow, &stage.id, &stage.counts));
+        Self { stages: stages.collect(), skipped: skipped(workflow) }
     }
 
     /// Whether a run would compute nothing.
@@ -124,7 +125,28 @@ impl fmt::Display for Plan {
     }
 }
 
+fn skipped(workflow: &Workflow) -> Vec<(String, String)> {
+    workflow.skipped.iter().map(|one| (one.id.clone(), one.because.clone())).collect()
+}
+
 impl Planned {
+    /// Says of a stage what is kept, and that nothing else is wanted.
+    fn kept(workflow: &Workflow, id: &str, counts: &Counts) -> Self {
+        let aside = counts.quarantined.values().sum();
+        let works_by_units = workflow.stage(id).is_some_and(|one| matches!(one.stage.work(), Work::Units(_)));
+        Self {
+            id: id.to_owned(),
+            // What a run computed is kept since.
+            cached: counts.hits + counts.computed - if works_by_units { aside } else { 0 },
+            aside,
+            runs: 0,
+            undecided: false,
+            after: Vec::new(),
+            kept_only: workflow.kept_only.contains(node_of(id)),
+            because: Vec::new(),
+        }
+    }
+
     fn answer(&self) -> String {
         let cached = if self.cached > 0 { format!(", {} cached", self.cached) } else { String::new() };
         let after = self.after.join(", ");

@@ -156,12 +156,15 @@ impl Session {
         }
     }
 
+    /// Returns the record of a run of the same, after which nothing is left to compute.
+    fn done_before(&self, digest: &Digest, options: &RunOptions) -> Result<Option<RunRecord>, StoreError> {
+        let record = self.store.run_of(&self.workflow.name, digest)?;
+        Ok(record.filter(|record| !options.retry_quarantined || record.quarantined() == 0))
+    }
+
     /// Answers from one digest if everything is there and whole.
     fn nothing_to_do(&self, digest: &Digest, options: &RunOptions) -> Result<Option<Finished>, RunError> {
-        let Some(record) = self.store.run_of(&self.workflow.name, digest)? else { return Ok(None) };
-        if options.retry_quarantined && record.quarantined() > 0 {
-            return Ok(None);
-        }
+        let Some(record) = self.done_before(digest, options)? else { return Ok(None) };
         if !is_whole(&self.folder, &record, &self.files) {
             tracing::debug!(folder = %self.folder.display(), "results are no longer whole, and put there again");
             return Ok(None);
@@ -177,6 +180,10 @@ impl Session {
 
     /// Says what a run would compute; computes nothing.
     pub fn plan(&self, options: &RunOptions) -> Result<Plan, RunError> {
+        let digest = run_digest(&self.workflow, &self.prepared, options.limit);
+        if let Some(record) = self.done_before(&digest, options)? {
+            return Ok(Plan::of_done(&self.workflow, &record));
+        }
         let context = self.context(options, OnMiss::Tell, Arc::new(Silent), Stop::default());
         self.healing(&context, || {
             let results = execute(&context, &self.prepared, None)?;

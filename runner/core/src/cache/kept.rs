@@ -39,7 +39,22 @@ pub struct Part {
     pub key: Digest,
     /// Which output of that entry.
     pub output: u8,
+    /// Where that entry lies.
+    pub row: Row,
 }
+
+/// The row of the index in which an entry was found: where to look for it first, for rows lie in the order in which they were kept,
+/// and keys in none. It says nothing of what is kept, so that all are equal.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Row(pub(super) Option<i64>);
+
+impl PartialEq for Row {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Row {}
 
 /// One unit of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +151,24 @@ pub(crate) struct Whole {
 }
 
 impl Whole {
+    /// Notes where each part of its rows lies, in order; ends at the first that lies nowhere.
+    pub(super) fn locate<E>(&mut self, mut find: impl FnMut(&Digest) -> Result<Option<i64>, E>) -> Result<bool, E> {
+        for output in &mut self.outputs {
+            let Artifact::Rows(units) = output else { continue };
+            for unit in Arc::make_mut(units) {
+                let mut parts = unit.rows.parts.to_vec();
+                for part in &mut parts {
+                    part.row = Row(find(&part.key)?);
+                    if part.row.0.is_none() {
+                        return Ok(false);
+                    }
+                }
+                unit.rows.parts = parts.into();
+            }
+        }
+        Ok(true)
+    }
+
     /// Writes the outputs, and what was set aside, if anything was, as one item more.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut items: Vec<Vec<u8>> = self.outputs.iter().map(Artifact::encode).collect();
@@ -186,7 +219,7 @@ fn encode_unit(writer: &mut Writer, unit: &UnitRef) {
 fn decode_unit(reader: &mut Reader<'_>) -> Option<UnitRef> {
     let (id, step, digest, count) = (reader.id()?, reader.u32()?, reader.digest()?, reader.u32()?);
     let parts = reader.length(33)?;
-    let parts = (0..parts).map(|_| Some(Part { key: reader.digest()?, output: reader.u8()? }));
+    let parts = (0..parts).map(|_| Some(Part { key: reader.digest()?, output: reader.u8()?, row: Row::default() }));
     let parts = parts.collect::<Option<Arc<[Part]>>>()?;
     Some(UnitRef { id, step, rows: RowsRef { digest, count, parts } })
 }
@@ -262,7 +295,7 @@ mod tests {
 
     #[test]
     fn listings_survive_the_store() {
-        let part = Part { key: Digest::of(b"key"), output: 1 };
+        let part = Part { key: Digest::of(b"key"), output: 1, row: Row::default() };
         let rows = RowsRef { digest: Digest::of(b"rows"), count: 3, parts: vec![part, part].into() };
         let unit = UnitRef { id: "a".into(), step: 2, rows };
         let empty = RowsRef { digest: Digest::of(b""), count: 0, parts: Vec::new().into() };

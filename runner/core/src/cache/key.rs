@@ -16,13 +16,14 @@
 //! `exec`, jobs, batch and cohort sizes, retries, timeouts, `on_error`; paths, the stage's id, the workflow's name; time, host,
 //! processor, log level.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::files::UserFiles;
 use crate::artifact::Rows;
-use crate::digest::Digest;
+use crate::digest::{Digest, Parts};
 use crate::job::Files;
 use crate::stage::{Stage, StageError};
 use crate::workflow::{Mark, MarkKind, StageNode, Workflow};
@@ -81,21 +82,24 @@ fn by_content(block: &Value, marks: &[Mark], workflow: &Workflow, files: &UserFi
 }
 
 fn folder(path: &Path, files: &UserFiles) -> Result<Value, StageError> {
-    let mut named = Vec::new();
-    for file in files.list(path)? {
-        let name = file.strip_prefix(path).unwrap_or(&file).to_string_lossy().into_owned();
-        named.push((name, content(&file, files)?));
-    }
-    Ok(told(named))
+    let found = files.list(path)?;
+    files.recall(&found);
+    told(
+        found.iter().map(|file| Ok((file.strip_prefix(path).unwrap_or(file).to_string_lossy(), content(file, files)?))),
+    )
 }
 
 fn listed(stage: &dyn Stage, files: &UserFiles) -> Result<Option<Value>, StageError> {
-    let mut named = Vec::new();
-    for file in stage.listed_files(files)? {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        named.push((name, content(&file, files)?));
+    let listed = stage.listed_files(files)?;
+    if listed.is_empty() {
+        return Ok(None);
     }
-    Ok((!named.is_empty()).then(|| told(named)))
+    files.recall(&listed);
+    told(listed.iter().map(|file| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        Ok((name, content(file, files)?))
+    }))
+    .map(Some)
 }
 
 /// Returns what stands for a file's content: its digest, or why it has none.
@@ -103,13 +107,21 @@ fn content(file: &Path, files: &UserFiles) -> Result<String, StageError> {
     Ok(files.find(file)?.map_or_else(|absent| absent.to_string(), |digest| digest.to_string()))
 }
 
-/// Returns files as an ingredient. Of two files with one name the order decides, so the list stays a list.
-fn told(named: Vec<(String, String)>) -> Value {
-    if named.len() <= FILES_TOLD_MAX {
-        return named.into_iter().map(|(name, digest)| json!([name, digest])).collect();
+/// Returns files, by name and content, as an ingredient. Of two files with one name the order decides, so the list stays a list.
+fn told<'f>(
+    named: impl ExactSizeIterator<Item = Result<(Cow<'f, str>, String), StageError>>,
+) -> Result<Value, StageError> {
+    let files = named.len();
+    if files <= FILES_TOLD_MAX {
+        return named.map(|file| file.map(|(name, content)| json!([name, content]))).collect();
     }
-    let parts = named.iter().flat_map(|(name, content)| [name.as_bytes(), content.as_bytes()]);
-    json!({ "files": named.len(), "digest": Digest::of_parts(parts) })
+    let mut parts = Parts::default();
+    for file in named {
+        let (name, content) = file?;
+        parts.add(name.as_bytes());
+        parts.add(content.as_bytes());
+    }
+    Ok(json!({ "files": files, "digest": parts.digest() }))
 }
 
 /// Returns the key of a unit; `inputs` are the digests of what the stage sees of each slot, in slot order.
@@ -152,9 +164,8 @@ pub fn seen(rows: &Rows, view: &'static [&'static str]) -> Result<Rows, StageErr
 }
 
 fn project(row: &str, view: &[&str]) -> Result<Box<str>, StageError> {
-    let fields: std::collections::BTreeMap<std::borrow::Cow<'_, str>, &serde_json::value::RawValue> =
-        serde_json::from_str(row)
-            .map_err(|error| StageError::Bug(format!("a row is not an object: {error} in {row:.200}")))?;
+    let fields: std::collections::BTreeMap<Cow<'_, str>, &serde_json::value::RawValue> = serde_json::from_str(row)
+        .map_err(|error| StageError::Bug(format!("a row is not an object: {error} in {row:.200}")))?;
     let mut text = String::with_capacity(row.len());
     for name in view {
         if let Some(value) = fields.get(*name) {

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::Value;
 
 use super::files::Signature;
@@ -90,20 +90,14 @@ impl Store {
     }
 
     pub(crate) fn remembered_file(&self, path: &Path) -> Kept<Option<(Signature, Digest)>> {
+        self.read(|read| remembered(read, path))
+    }
+
+    /// Returns what is remembered of some files, without those it knows nothing of.
+    pub(crate) fn remembered_files(&self, paths: &[PathBuf]) -> Kept<Vec<(PathBuf, (Signature, Digest))>> {
         self.read(|read| {
-            let select = "SELECT bytes, modified, changed, inode, device, digest FROM files WHERE path = ?1";
-            let mut select = read.prepare_cached(select)?;
-            let found = select.query_row([path.as_os_str().as_encoded_bytes()], |row| {
-                let signature = Signature {
-                    bytes: row.get::<_, i64>(0)?.cast_unsigned(),
-                    modified_ns: i128::from_le_bytes(row.get(1)?),
-                    changed_ns: i128::from_le_bytes(row.get(2)?),
-                    inode: row.get::<_, i64>(3)?.cast_unsigned(),
-                    device: row.get::<_, i64>(4)?.cast_unsigned(),
-                };
-                Ok((signature, Digest::from_bytes(row.get(5)?)))
-            });
-            found.optional()
+            let found = paths.iter().map(|path| Ok(remembered(read, path)?.map(|found| (path.clone(), found))));
+            found.filter_map(Result::transpose).collect()
         })
     }
 
@@ -166,10 +160,10 @@ impl Store {
         Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
     }
 
-    /// Returns the record of the latest run with this digest.
+    /// Returns the record of the latest run with this digest, if its word can be taken that all it names is there.
     pub(crate) fn run_of(&self, workflow: &str, digest: &Digest) -> Kept<Option<RunRecord>> {
         let text = self.read(|read| {
-            let select = "SELECT record FROM runs WHERE digest = ?1 AND workflow = ?2 ORDER BY id DESC LIMIT 1";
+            let select = "SELECT record FROM runs WHERE digest = ?1 AND workflow = ?2 AND report IS NOT NULL ORDER BY id DESC LIMIT 1";
             read.query_row(select, params![digest.as_bytes(), workflow], |row| row.get::<_, String>(0)).optional()
         })?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
@@ -183,4 +177,20 @@ impl Store {
         })?;
         Ok(report.flatten())
     }
+}
+
+fn remembered(read: &Transaction<'_>, path: &Path) -> rusqlite::Result<Option<(Signature, Digest)>> {
+    let select = "SELECT bytes, modified, changed, inode, device, digest FROM files WHERE path = ?1";
+    let mut select = read.prepare_cached(select)?;
+    let found = select.query_row([path.as_os_str().as_encoded_bytes()], |row| {
+        let signature = Signature {
+            bytes: row.get::<_, i64>(0)?.cast_unsigned(),
+            modified_ns: i128::from_le_bytes(row.get(1)?),
+            changed_ns: i128::from_le_bytes(row.get(2)?),
+            inode: row.get::<_, i64>(3)?.cast_unsigned(),
+            device: row.get::<_, i64>(4)?.cast_unsigned(),
+        };
+        Ok((signature, Digest::from_bytes(row.get(5)?)))
+    });
+    found.optional()
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde_json::Value;
 
 use super::blobs::Blobs;
-use super::kept::{Entry, RowsRef, UnitRef};
+use super::kept::{Entry, Row, RowsRef, UnitRef};
 use super::key::{Fingerprint, canonical};
 use super::process::ProcessFolder;
 use super::{KEY_SCHEMA, place, tables};
@@ -115,6 +115,13 @@ impl StoreError {
 
 /// A result of the store.
 pub(crate) type Kept<T> = Result<T, StoreError>;
+
+/// Results of units that were computed in one go.
+pub(crate) struct Batch {
+    pub(crate) results: Vec<(Digest, Entry)>,
+    /// The blobs among them.
+    pub(crate) blobs: Vec<Digest>,
+}
 
 /// Where results are kept.
 pub struct Store {
@@ -255,16 +262,18 @@ impl Store {
         self.distrust_runs()
     }
 
-    /// Looks units up.
-    pub(crate) fn units(&self, keys: &[Digest]) -> Kept<Vec<Option<Entry>>> {
+    /// Looks units up by their keys; where one was found before, it is looked for first. Returns each with where it was found.
+    pub(crate) fn units(&self, keys: &[(Digest, Row)]) -> Kept<Vec<Option<(Entry, Row)>>> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
         let (found, damaged) = self.read(|read| {
             let mut damaged = Vec::new();
-            let found =
-                keys.iter().map(|key| look_up(read, key, &mut damaged)).collect::<rusqlite::Result<Vec<_>>>()?;
-            Ok((found, damaged))
+            let found = keys.iter().map(|(key, row)| match look_at(read, key, *row)? {
+                Some(found) => Ok(Some(found)),
+                None => look_up(read, key, &mut damaged),
+            });
+            Ok((found.collect::<rusqlite::Result<Vec<_>>>()?, damaged))
         })?;
         if !damaged.is_empty() {
             self.write(|write| remove_units(write, &damaged))?;
@@ -273,26 +282,27 @@ impl Store {
         Ok(found)
     }
 
-    /// Keeps results of units, `blobs` among them, in one step; returns what is kept under each key: another's result if that
-    /// came first. With `again`, faults that were kept give way.
+    /// Keeps results of units in one step; returns what is kept under each key:
+    /// another's result if that came first. With `again`, faults that were kept give way.
     pub(crate) fn keep_units(
         &self,
         fingerprint: &Fingerprint,
-        results: Vec<(Digest, Entry)>,
-        blobs: &[Digest],
+        batches: Vec<Batch>,
         again: bool,
-    ) -> Kept<Vec<Entry>> {
+    ) -> Kept<Vec<(Entry, Row)>> {
         let fingerprint = self.fingerprint_id(fingerprint)?;
         self.write(|write| {
-            let mut kept = Vec::with_capacity(results.len());
-            for (key, entry) in results {
-                if again {
-                    write
-                        .prepare_cached("DELETE FROM units WHERE key = ?1 AND fault = 1")?
-                        .execute([key.as_bytes()])?;
+            let mut kept = Vec::new();
+            for Batch { results, blobs } in batches {
+                for (key, entry) in results {
+                    if again {
+                        write
+                            .prepare_cached("DELETE FROM units WHERE key = ?1 AND fault = 1")?
+                            .execute([key.as_bytes()])?;
+                    }
+                    kept.push(self.insert(write, fingerprint, &key, entry)?);
+                    hold(write, &key, &blobs)?;
                 }
-                kept.push(self.insert(write, fingerprint, &key, entry)?);
-                hold(write, &key, blobs)?;
             }
             Ok(kept)
         })
@@ -305,19 +315,22 @@ impl Store {
         fingerprint: i64,
         key: &Digest,
         entry: Entry,
-    ) -> rusqlite::Result<Entry> {
+    ) -> rusqlite::Result<(Entry, Row)> {
+        let payload = entry.encode();
+        let is_fault = matches!(entry, Entry::Fault(_));
+        let proof = proof(key, is_fault, &payload);
+        let insert = "INSERT OR IGNORE INTO units (key, fingerprint, platform, fault, payload, proof, kept) VALUES (?1, ?2, ?3, ?4, ?5, ?6, unixepoch())";
+        let values = params![key.as_bytes(), fingerprint, self.platform, is_fault, payload, proof.as_bytes()];
+        if write.prepare_cached(insert)?.execute(values)? == 1 {
+            return Ok((entry, Row(Some(write.last_insert_rowid()))));
+        }
         let mut damaged = Vec::new();
         if let Some(other) = look_up(write, key, &mut damaged)? {
             return Ok(other);
         }
         remove_units(write, &damaged)?;
-        let payload = entry.encode();
-        let is_fault = matches!(entry, Entry::Fault(_));
-        let proof = proof(key, is_fault, &payload);
-        let insert = "INSERT INTO units (key, fingerprint, platform, fault, payload, proof, kept) VALUES (?1, ?2, ?3, ?4, ?5, ?6, unixepoch())";
-        let values = params![key.as_bytes(), fingerprint, self.platform, is_fault, payload, proof.as_bytes()];
         write.prepare_cached(insert)?.execute(values)?;
-        Ok(entry)
+        Ok((entry, Row(Some(write.last_insert_rowid()))))
     }
 
     /// Reads rows back.
@@ -327,16 +340,18 @@ impl Store {
 
     /// Reads the rows of several units back in one look; a look costs more than what it finds.
     pub(crate) fn rows_of(&self, wanted: &[&RowsRef]) -> Kept<Vec<Arc<Rows>>> {
-        let parts = || wanted.iter().flat_map(|wanted| wanted.parts.iter());
-        let keys: Vec<Digest> = parts().map(|part| part.key).collect();
+        // Of what has no rows, nothing need be read.
+        let parts = || wanted.iter().filter(|wanted| wanted.count > 0).flat_map(|wanted| wanted.parts.iter());
+        let keys: Vec<(Digest, Row)> = parts().map(|part| (part.key, part.row)).collect();
         let found = self.units(&keys)?;
         let mut found = found.into_iter().zip(parts()).map(|(entry, part)| match entry {
-            Some(Entry::Rows(mut outputs)) if usize::from(part.output) < outputs.len() => {
+            Some((Entry::Rows(mut outputs), _)) if usize::from(part.output) < outputs.len() => {
                 Ok(outputs.swap_remove(part.output.into()))
             }
             _ => self.distrust_runs().and(Err(StoreError::Lost(format!("the result {}", part.key.short())))),
         });
-        wanted.iter().map(|wanted| joined(found.by_ref().take(wanted.parts.len()))).collect()
+        let parts = |wanted: &RowsRef| if wanted.count > 0 { wanted.parts.len() } else { 0 };
+        wanted.iter().map(|wanted| joined(found.by_ref().take(parts(wanted)))).collect()
     }
 
     /// Reads the rows of units back, one unit after the other, some in one look. Ends with the first error.
@@ -397,17 +412,30 @@ fn remove_units(write: &Transaction<'_>, ids: &[i64]) -> rusqlite::Result<()> {
     ids.iter().try_for_each(|id| write.execute("DELETE FROM units WHERE id = ?1", [id]).map(|_| ()))
 }
 
-fn look_up(read: &Transaction<'_>, key: &Digest, damaged: &mut Vec<i64>) -> rusqlite::Result<Option<Entry>> {
+/// Looks for a unit where it was found before; by now another may lie there, or nothing.
+fn look_at(read: &Transaction<'_>, key: &Digest, row: Row) -> rusqlite::Result<Option<(Entry, Row)>> {
+    let Some(id) = row.0 else { return Ok(None) };
+    let mut select = read.prepare_cached("SELECT fault, payload, proof FROM units WHERE id = ?1")?;
+    let mut rows = select.query([id])?;
+    let Some(found) = rows.next()? else { return Ok(None) };
+    let (is_fault, payload) = (found.get::<_, bool>(0)?, found.get_ref(1)?.as_blob()?);
+    let is_whole = proof(key, is_fault, payload).as_bytes().as_slice() == found.get_ref(2)?.as_blob()?;
+    let entry = if is_whole { Entry::decode(payload, is_fault) } else { None };
+    Ok(entry.map(|entry| (entry, row)))
+}
+
+fn look_up(read: &Transaction<'_>, key: &Digest, damaged: &mut Vec<i64>) -> rusqlite::Result<Option<(Entry, Row)>> {
     let mut select = read.prepare_cached("SELECT id, fault, payload, proof FROM units WHERE key = ?1")?;
     let mut rows = select.query([key.as_bytes()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let (is_fault, payload, found) = (row.get::<_, bool>(1)?, row.get_ref(2)?.as_blob()?, row.get_ref(3)?.as_blob()?);
     let is_whole = proof(key, is_fault, payload).as_bytes().as_slice() == found;
     let entry = if is_whole { Entry::decode(payload, is_fault) } else { None };
+    let id = row.get(0)?;
     if entry.is_none() {
-        damaged.push(row.get(0)?);
+        damaged.push(id);
     }
-    Ok(entry)
+    Ok(entry.map(|entry| (entry, Row(Some(id)))))
 }
 
 pub(super) fn hold(write: &Transaction<'_>, owner: &Digest, blobs: &[Digest]) -> rusqlite::Result<()> {

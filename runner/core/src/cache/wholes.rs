@@ -8,9 +8,9 @@ use rusqlite::{OptionalExtension, params};
 
 use super::blobs::Found;
 use super::kept::{Artifact, Entry, Whole};
-use super::key::{Fingerprint, content_key};
+use super::key::Fingerprint;
 use super::store::{Kept, Store, StoreError, hold, proof};
-use crate::artifact::{Rows, rows_digest};
+use crate::artifact::Rows;
 use crate::digest::Digest;
 
 impl Store {
@@ -24,9 +24,10 @@ impl Store {
         })?;
         let Some((kept, found)) = row else { return Ok(None) };
         let is_whole = proof(key, false, &kept).as_bytes().as_slice() == found;
-        match Whole::decode(&kept).filter(|_| is_whole) {
-            Some(whole) if self.is_all_there(key, &whole.outputs)? => Ok(Some(whole)),
-            _ => {
+        let whole = Whole::decode(&kept).filter(|_| is_whole);
+        match whole.map(|whole| self.all_there(key, whole)).transpose()?.flatten() {
+            Some(whole) => Ok(Some(whole)),
+            None => {
                 self.write(|write| write.execute("DELETE FROM wholes WHERE key = ?1", [key.as_bytes()]))?;
                 self.damaged("the result of a stage")?;
                 Ok(None)
@@ -34,25 +35,21 @@ impl Store {
         }
     }
 
-    fn is_all_there(&self, key: &Digest, outputs: &[Artifact]) -> Kept<bool> {
-        let files_are = outputs.iter().all(|output| match output {
+    /// Returns what is kept with where its rows lie, if all of it is there.
+    fn all_there(&self, key: &Digest, mut whole: Whole) -> Kept<Option<Whole>> {
+        let files_are = whole.outputs.iter().all(|output| match output {
             Artifact::Files(files) => files.files.values().all(|file| self.blobs.has(&file.digest, Some(file.bytes))),
             Artifact::Rows(_) => true,
         });
         let (rows_are, held) = self.read(|read| {
-            let mut there = read.prepare_cached("SELECT 1 FROM units WHERE key = ?1")?;
-            let mut rows_are = true;
-            for output in outputs {
-                let Artifact::Rows(units) = output else { continue };
-                for part in units.iter().flat_map(|unit| unit.rows.parts.iter()) {
-                    rows_are &= there.exists([part.key.as_bytes()])?;
-                }
-            }
+            let mut there = read.prepare_cached("SELECT id FROM units WHERE key = ?1")?;
+            let rows_are = whole.locate(|key| there.query_row([key.as_bytes()], |row| row.get(0)).optional())?;
             let mut held = read.prepare_cached("SELECT blob FROM holds WHERE owner = ?1")?;
             let held = held.query_map([key.as_bytes()], |row| row.get::<_, [u8; 32]>(0))?;
             Ok((rows_are, held.collect::<rusqlite::Result<Vec<_>>>()?))
         })?;
-        Ok(files_are && rows_are && held.iter().all(|blob| self.blobs.has(&Digest::from_bytes(*blob), None)))
+        let is_all = files_are && rows_are && held.iter().all(|blob| self.blobs.has(&Digest::from_bytes(*blob), None));
+        Ok(is_all.then_some(whole))
     }
 
     /// Keeps a whole stage's result in one step: `rows` under the key of their content, then what names them. Returns what is
@@ -61,7 +58,7 @@ impl Store {
         &self,
         fingerprint: &Fingerprint,
         key: &Digest,
-        whole: Whole,
+        mut whole: Whole,
         rows: &[Arc<Rows>],
         blobs: &[Digest],
         again: bool,
@@ -69,10 +66,12 @@ impl Store {
         let fingerprint = self.fingerprint_id(fingerprint)?;
         let encoded = whole.encode();
         let first = self.write(|write| {
-            for rows in rows {
-                let entry = Entry::Rows(vec![rows.clone()]);
-                self.insert(write, fingerprint, &content_key(&rows_digest(rows)), entry)?;
-            }
+            let mut rows = rows.iter();
+            whole.locate(|key| {
+                let rows = rows.next().expect("there are rows for every part");
+                let (_, row) = self.insert(write, fingerprint, key, Entry::Rows(vec![rows.clone()]))?;
+                Ok::<_, rusqlite::Error>(row.0)
+            })?;
             hold(write, key, blobs)?;
             if again {
                 write.execute("DELETE FROM wholes WHERE key = ?1", [key.as_bytes()])?;

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::error::{RunError, is_lost};
@@ -41,8 +41,11 @@ impl Worker<'_> {
             let turn = self.stage.uses_device().then(|| self.context.device.lock());
             // Its time begins with its turn.
             let job = StageJob::new(self.context, self.prepared, &self.common.exec, key, self.common.timeout);
+            let began = Instant::now();
             let result = if self.context.is_stopping() { Err(StageError::Cancelled) } else { caught(|| work(&job)) };
             drop(turn);
+            // What the stage took of a run; the rest is the runner's.
+            tracing::debug!(stage = self.prepared.id, worked_ns = began.elapsed().as_nanos());
             match result.and_then(|done| self.unchanged().map(|()| done)) {
                 Ok(done) => {
                     let kept = keep(done, job.blobs())?;

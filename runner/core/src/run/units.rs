@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -13,8 +13,9 @@ use super::error::RunError;
 use super::flow::{Answer, Ask, Given, Held};
 use super::job::Share;
 use crate::artifact::{Rows, rows_digest};
-use crate::cache::kept::{Entry, Part, Traced};
+use crate::cache::kept::{Entry, Part, Row, Traced};
 use crate::cache::key::{seen, unit_key};
+use crate::cache::store::Batch;
 use crate::digest::Digest;
 use crate::report::record::{Counts, QUARANTINE_TOLD_MAX, Quarantined};
 use crate::reporter::Event;
@@ -23,6 +24,9 @@ use crate::workflow::OnError;
 
 /// Units handed to a stage in one go where the workflow does not say.
 pub(crate) const BATCH: usize = 64;
+/// Results wait this long at most for others to be kept with: so much work is lost if the run is killed. Keeping them batch by batch
+/// would write every page of the index anew for a few of its keys.
+const KEEP_EVERY: Duration = Duration::from_millis(250);
 
 /// How the work of one stage goes: everything its record will tell.
 #[derive(Debug, Default)]
@@ -69,6 +73,19 @@ struct Look {
     shown: Vec<Option<Arc<Rows>>>,
 }
 
+/// Results on their way to the store, and back from there as answers.
+#[derive(Default)]
+struct Waiting {
+    /// What each result is for: its place among what was asked for, and its key.
+    places: Vec<(usize, Digest)>,
+    /// What is not kept yet.
+    batches: Vec<Batch>,
+    /// How long it took to compute that.
+    worth: Duration,
+    /// What is kept of the first places, and not answered with yet.
+    kept: Vec<(Entry, Row)>,
+}
+
 /// A unit that is not in the store.
 struct Miss {
     /// Its place among what was asked for.
@@ -86,17 +103,17 @@ impl Worker<'_> {
         let mut viewed = self.rows_in(asks.iter(), true)?;
         let looks = asks.iter().map(|ask| self.look(ask, &mut viewed, tally));
         let looks = looks.collect::<Result<Vec<_>, _>>()?;
-        let keys: Vec<Digest> = looks.iter().map(|look| look.key).collect();
+        let keys: Vec<(Digest, Row)> = looks.iter().map(|look| (look.key, Row::default())).collect();
         let found = self.context.store.units(&keys)?;
         let (mut answers, mut missed, mut again) = (Vec::with_capacity(asks.len()), Vec::new(), Vec::new());
         for (index, (ask, found)) in asks.iter().zip(found).enumerate() {
             match found {
-                Some(entry) if !(self.context.retry_quarantined && matches!(entry, Entry::Fault(_))) => {
+                Some(found) if !(self.context.retry_quarantined && matches!(found, (Entry::Fault(_), _))) => {
                     tally.counts.hits += 1;
-                    if self.context.again.as_ref().is_some_and(|again| again.keys.contains(&keys[index])) {
-                        again.push((index, entry.clone()));
+                    if self.context.again.as_ref().is_some_and(|again| again.keys.contains(&keys[index].0)) {
+                        again.push((index, found.0.clone()));
                     }
-                    answers.push(self.settle(ask, keys[index], entry, tally)?);
+                    answers.push(self.settle(ask, keys[index].0, found, tally)?);
                 }
                 _ => {
                     answers.push(Answer::Open);
@@ -118,10 +135,16 @@ impl Worker<'_> {
                 return Err(RunError::Miss { stage, record, step: *step });
             }
             _ => {
-                for batch in missed.chunks(self.batch()) {
+                let mut waiting = Waiting::default();
+                let computed = missed.chunks(self.batch()).try_for_each(|batch| {
                     let misses = self.misses(asks, &looks, batch.iter().copied())?;
-                    self.compute(asks, misses, &mut answers, tally)?;
-                }
+                    self.compute(misses, &mut waiting, tally)?;
+                    self.settle_kept(asks, &mut waiting, &mut answers, tally)
+                });
+                // What is done stays done, however this ended.
+                self.keep(&mut waiting)?;
+                computed?;
+                self.settle_kept(asks, &mut waiting, &mut answers, tally)?;
             }
         }
         tally.worked_since(began);
@@ -226,49 +249,73 @@ impl Worker<'_> {
         Ok(())
     }
 
-    fn compute(
-        &self,
-        asks: &[Ask],
-        misses: Vec<Miss>,
-        answers: &mut [Answer],
-        tally: &mut Tally,
-    ) -> Result<(), RunError> {
+    /// Computes a batch, which then waits to be kept.
+    fn compute(&self, misses: Vec<Miss>, waiting: &mut Waiting, tally: &Tally) -> Result<(), RunError> {
         let Work::Units(work) = self.stage.work() else {
             return Err(self.failed(StageError::Bug("a stage that works on everything at once has no units".into())));
         };
         let places: Vec<(usize, Digest)> = misses.iter().map(|miss| (miss.index, miss.key)).collect();
         let units: Vec<Unit> = misses.into_iter().map(|miss| miss.unit).collect();
         let checkpoints = Digest::of_parts(places.iter().map(|(_, key)| key.as_bytes().as_slice()));
-        let share = self.share(units.len() as u64, tally);
-        self.tell_records(units.len() as u64, tally);
-        let kept = self.attempt(
+        let share = self.share(units.len() as u64, waiting, tally);
+        self.tell_records(units.len() as u64, waiting, tally);
+        let began = Instant::now();
+        self.attempt(
             checkpoints,
             |job| work.run(&units, job.with_share(share)).and_then(|results| self.checked(results, &units)),
             |results, blobs| {
-                let again = self.context.retry_quarantined;
                 let results = places.iter().map(|(_, key)| *key).zip(results).collect();
-                Ok(self.context.store.keep_units(&self.prepared.fingerprint, results, &blobs, again)?)
+                waiting.batches.push(Batch { results, blobs });
+                waiting.places.extend(places);
+                waiting.worth += began.elapsed();
+                // Where the first fault ends the run, it must be seen at once.
+                let is_due = waiting.worth >= KEEP_EVERY || self.common.on_error == OnError::Fail;
+                if is_due { self.keep(waiting) } else { Ok(()) }
             },
         )?;
-        for ((index, key), entry) in places.into_iter().zip(kept) {
-            tally.counts.computed += 1;
-            answers[index] = self.settle(&asks[index], key, entry, tally)?;
-        }
-        self.tell_records(0, tally);
-        self.context.pass_warnings();
+        self.tell_records(0, waiting, tally);
         Ok(())
     }
 
-    /// Returns what part of the stage's work a batch of so many units is.
-    fn share(&self, units: u64, tally: &Tally) -> Share {
+    /// Keeps what waits for it.
+    fn keep(&self, waiting: &mut Waiting) -> Result<(), RunError> {
+        if !waiting.batches.is_empty() {
+            let batches = std::mem::take(&mut waiting.batches);
+            let again = self.context.retry_quarantined;
+            waiting.kept.extend(self.context.store.keep_units(&self.prepared.fingerprint, batches, again)?);
+            waiting.worth = Duration::ZERO;
+            self.context.pass_warnings();
+        }
+        Ok(())
+    }
+
+    /// Answers with what is kept by now.
+    fn settle_kept(
+        &self,
+        asks: &[Ask],
+        waiting: &mut Waiting,
+        answers: &mut [Answer],
+        tally: &mut Tally,
+    ) -> Result<(), RunError> {
+        let kept = std::mem::take(&mut waiting.kept);
+        for ((index, key), kept) in waiting.places.drain(..kept.len()).zip(kept) {
+            tally.counts.computed += 1;
+            answers[index] = self.settle(&asks[index], key, kept, tally)?;
+        }
+        Ok(())
+    }
+
+    /// Returns what part of the stage's work a batch of so many units is, behind those that wait to be kept.
+    fn share(&self, units: u64, waiting: &Waiting, tally: &Tally) -> Share {
         let (total, unit) = tally.of.map_or((tally.counts.units, "units"), |of| (of, "records"));
-        Share { before: tally.done(), units, total, unit }
+        Share { before: tally.done() + waiting.places.len() as u64, units, total, unit }
     }
 
     /// Tells how far a stage is whose end is known.
-    fn tell_records(&self, in_flight: u64, tally: &Tally) {
+    fn tell_records(&self, in_flight: u64, waiting: &Waiting, tally: &Tally) {
         if let Some(total) = tally.of {
-            let (stage, done, kept) = (&self.prepared.id, tally.done(), tally.counts.hits);
+            let done = tally.done() + waiting.places.len() as u64;
+            let (stage, kept) = (&self.prepared.id, tally.counts.hits);
             self.context.tell(&Event::Records { stage, done, kept, total, in_flight });
         }
     }
@@ -298,13 +345,19 @@ impl Worker<'_> {
     }
 
     /// Counts an entry, and makes an answer of it.
-    fn settle(&self, ask: &Ask, key: Digest, entry: Entry, tally: &mut Tally) -> Result<Answer, RunError> {
+    fn settle(
+        &self,
+        ask: &Ask,
+        key: Digest,
+        (entry, row): (Entry, Row),
+        tally: &mut Tally,
+    ) -> Result<Answer, RunError> {
         let fault = match entry {
             Entry::Rows(outputs) => {
                 if let Some(dropped) = self.prepared.dropped.and_then(|output| outputs.get(output)) {
                     count_reasons(dropped, &mut tally.counts.dropped);
                 }
-                let held = (0..).zip(outputs).map(|(output, rows)| Held::part(Part { key, output }, rows));
+                let held = (0..).zip(outputs).map(|(output, rows)| Held::part(Part { key, output, row }, rows));
                 return Ok(Answer::Rows(held.collect()));
             }
             Entry::Fault(fault) => fault,

@@ -13,7 +13,7 @@ use super::job::StageJob;
 use super::prepare::Wire;
 use super::units::{Tally, count_reasons, one_line_each};
 use crate::artifact::{FileSet, Form, Rows, rows_digest};
-use crate::cache::kept::{Artifact, Part, RowsRef, Traced, UnitRef, Whole};
+use crate::cache::kept::{Artifact, Part, Row, RowsRef, Traced, UnitRef, Whole};
 use crate::cache::key::{content_key, seen, units_digest, whole_key};
 use crate::digest::Digest;
 use crate::stage::{StageError, Units, WholeInputs, WholeOutput, Work};
@@ -184,7 +184,7 @@ impl Worker<'_> {
                 }
                 one_line_each(&id, &rows)?;
                 let digest = rows_digest(&rows);
-                let part = Part { key: content_key(&digest), output: 0 };
+                let part = Part { key: content_key(&digest), output: 0, row: Row::default() };
                 let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
                 listed.push(UnitRef { id, step: 0, rows: RowsRef { digest, count, parts: Arc::new([part]) } });
                 kept.push(Arc::new(rows));

@@ -119,18 +119,18 @@ pub(super) fn read_pairs(
 ) -> Result<Vec<Found<PublishedPair>>, StageError> {
     let text = text(files, file)?;
     let shelf = Shelf::of(files, file, pictures)?;
-    let rows: Vec<(Option<String>, String, PublishedPair)> = if file.extension().is_some_and(|ending| ending == "json")
-    {
-        rows_by_image(&text, file)?
-    } else {
-        let row = |(number, line)| {
-            let place = place(file, number);
-            parse(line, &place).map(|pair| (None, place, pair))
-        };
-        lines(&text).take(limit).map(row).collect::<Result<_, _>>()?
+    let row = |(number, line)| {
+        let place = place(file, number);
+        parse(line, &place).map(|pair| (None, place, pair))
+    };
+    // A list may be long: its lines are parsed one by one.
+    let rows: Box<dyn Iterator<Item = Result<PairRow, StageError>>> = match file.extension() {
+        Some(ending) if ending == "json" => Box::new(rows_by_image(&text, file)?.into_iter().map(Ok)),
+        _ => Box::new(lines(&text).map(row)),
     };
     let mut found = Vec::new();
-    for (key, place, mut content) in rows.into_iter().take(limit) {
+    for row in rows.take(limit) {
+        let (key, place, mut content) = row?;
         let own = content.image_id.take().map(Id::text);
         let id = key.or(own).ok_or_else(|| refused(&place, "needs `image_id`"))?;
         check_id(&id, &place)?;
@@ -142,8 +142,11 @@ pub(super) fn read_pairs(
     Ok(found)
 }
 
+/// A pair with the id it stands under, if it stands under one, and its place.
+type PairRow = (Option<String>, String, PublishedPair);
+
 /// Returns the pairs of `{image id: [pair, …]}`, in the order of the file.
-fn rows_by_image(text: &str, file: &Path) -> Result<Vec<(Option<String>, String, PublishedPair)>, StageError> {
+fn rows_by_image(text: &str, file: &Path) -> Result<Vec<PairRow>, StageError> {
     let whole = format!("`{}`", file.display());
     let ByImage(lists) = parse(text, &whole)?;
     let row = |id: &String, pair| (Some(id.clone()), format!("{whole}, `{id:.80}`"), pair);
