@@ -20,6 +20,16 @@ pub(super) fn el(name: &'static str) -> Element {
     Element { name, attributes: String::new(), content: String::new() }
 }
 
+/// Begins a box that scrolls sideways where its content is wider than the screen; the keyboard reaches it by its label.
+pub(super) fn scrolling(label: impl Display) -> Element {
+    el("div").class("scroll").attr("tabindex", "0").attr("role", "region").attr("aria-label", label)
+}
+
+/// Returns the head of a table's column.
+pub(super) fn column(name: impl Display) -> Element {
+    el("th").attr("scope", "col").text(name)
+}
+
 impl Element {
     /// Adds an attribute.
     pub(super) fn attr(mut self, name: &'static str, value: impl Display) -> Self {

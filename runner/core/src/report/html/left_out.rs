@@ -1,6 +1,6 @@
 //! What did not come through: stages that did not run, what stages left out and set aside, and what this page has no room for.
 
-use super::element::{Element, el};
+use super::element::{Element, column, el, scrolling};
 use super::pictures::{Absence, Pictures};
 use super::room::Room;
 use crate::report::model::{Example, LeftOut, ReportModel};
@@ -57,7 +57,6 @@ pub(super) fn left_out(model: &ReportModel, pictures: &Pictures, pieces: usize) 
 
 /// Shows how much was left out and set aside by stage and reason, with a few of each.
 fn by_reason(told: &[LeftOut]) -> [Element; 2] {
-    let column = |name: &str| el("th").attr("scope", "col").text(name);
     let head = el("tr").with(column("stage")).with(column("reason"));
     let head = head.with(column("how many").class("number")).with(column("for example"));
     let example = |Example { record, step, text }: &Example| {
@@ -80,7 +79,6 @@ fn by_reason(told: &[LeftOut]) -> [Element; 2] {
 
 /// Shows units that were set aside, of so many.
 fn set_aside(told: &[Quarantined], of: u64) -> [Element; 2] {
-    let column = |name: &str| el("th").attr("scope", "col").text(name);
     let head = el("tr").all(["stage", "record", "step", "reason", "detail"].map(column));
     let row = |unit: &Quarantined| {
         let Quarantined { stage, record, step, reason, detail } = unit;
@@ -108,6 +106,5 @@ fn paged(
     let rows: Vec<Element> = rows.map_while(|row| room.take(row)).collect();
     let note = format!("{} of {} shown.", count(rows.len() as u64), counted(of, noun));
     let table = el("table").class(class).with(el("thead").with(head)).with(el("tbody").all(rows));
-    let scroll = el("div").class("scroll").attr("tabindex", "0").attr("role", "region").attr("aria-label", label);
-    [scroll.attr("data-page", page).with(table), el("p").class("note").text(note)]
+    [scrolling(label).attr("data-page", page).with(table), el("p").class("note").text(note)]
 }

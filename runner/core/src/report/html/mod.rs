@@ -28,7 +28,7 @@ pub use versus::versus;
 
 use std::collections::BTreeMap;
 
-use element::{Element, el};
+use element::{Element, el, scrolling};
 use gather::{Gathered, Piece, StageShow};
 use pictures::Pictures;
 use room::Room;
@@ -68,13 +68,12 @@ pub fn html(model: &ReportModel, blob: &dyn Fn(Digest) -> Option<Vec<u8>>) -> St
     }
     page.together(&gathered, &pictures);
     if let Some(drawing) = graph::graph(model) {
-        let scroll = el("div").class("scroll").attr("tabindex", "0").attr("role", "region");
         let note = el("p").class("note").text(
             "Numbers are rows of a stage's first output. Every edge says what flows where the pointer rests on it.",
         );
         let wide = el("span").class("narrow").text(" The drawing is wider than this screen: it scrolls sideways.");
         let note = note.with(wide);
-        let drawn = el("div").with(scroll.attr("aria-label", "the workflow as a graph").with(drawing)).with(note);
+        let drawn = el("div").with(scrolling("the workflow as a graph").with(drawing)).with(note);
         page.section("graph", "Workflow", "", drawn);
     }
     for (number, show) in gathered.stages.iter().enumerate() {

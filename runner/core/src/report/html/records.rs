@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::element::{Element, el};
+use super::element::{Element, column, el, scrolling};
 use super::{anchor, svg};
 use crate::artifact::Form;
 use crate::report::record::{Counts, InputRecord, OutputRecord, StageRecord};
@@ -16,7 +16,6 @@ const TEXT_CHARS_MAX: usize = 60;
 
 /// Shows the way of the records; `shown` says where a stage shows more.
 pub(super) fn records(stages: &[StageRecord], shown: &BTreeMap<&str, String>) -> Element {
-    let column = |name: &str| el("th").attr("scope", "col").text(name);
     let head = el("tr")
         .with(column("stage"))
         .with(column("in"))
@@ -30,8 +29,7 @@ pub(super) fn records(stages: &[StageRecord], shown: &BTreeMap<&str, String>) ->
     let rows = stages.iter().take(STAGES_MAX).enumerate();
     let rows = rows.map(|(index, stage)| row(index, stage, &offered, shown, longest_ms));
     let table = el("table").class("records").with(el("thead").with(head)).with(el("tbody").all(rows));
-    let scroll = el("div").class("scroll").attr("tabindex", "0").attr("role", "region");
-    scroll.attr("aria-label", "records by stage").with(table)
+    scrolling("records by stage").with(table)
 }
 
 /// Every output by its stage and name.

@@ -1,6 +1,6 @@
 //! The comparison: how the numbers of one stage differ from those of another, first at a glance, then row by row.
 
-use super::element::{Element, el};
+use super::element::{Element, column, el, scrolling};
 use super::svg;
 use crate::report::compare::{Change, ComparedRow, Comparison, Outcome};
 use crate::report::wording::{clipped, number};
@@ -17,7 +17,7 @@ pub(super) fn comparison(compared: &Comparison<'_>) -> Element {
     let tiles: Vec<Element> = directed.filter_map(tile).take(TILES_MAX).collect();
     let shown = el("div").class("comparison");
     let shown = if tiles.is_empty() { shown } else { shown.with(el("div").class("tiles").all(tiles)) };
-    let column = |name: &str| el("th").attr("scope", "col").text(clipped(name, TEXT_CHARS_MAX));
+    let column = |name: &str| column(clipped(name, TEXT_CHARS_MAX));
     let head = el("tr")
         .with(column(compared.heading))
         .all(compared.stages.iter().map(|stage| column(stage).class("number")))
@@ -25,14 +25,7 @@ pub(super) fn comparison(compared: &Comparison<'_>) -> Element {
         .all(compared.beside.iter().map(|name| column(name).class("number")));
     let rows = compared.rows.iter().take(ROWS_MAX).map(row);
     let table = el("table").class("compared").with(el("thead").with(head)).with(el("tbody").all(rows));
-    shown.with(
-        el("div")
-            .class("scroll")
-            .attr("tabindex", "0")
-            .attr("role", "region")
-            .attr("aria-label", compared.title)
-            .with(table),
-    )
+    shown.with(scrolling(compared.title).with(table))
 }
 
 /// Shows one number large, with where it came from.

@@ -1,6 +1,6 @@
 //! A stage's own table, as it is.
 
-use super::element::{Element, el};
+use super::element::{Element, column, el, scrolling};
 use crate::report::Cell;
 use crate::report::compare::shown;
 use crate::report::wording::{clipped, counted};
@@ -15,7 +15,7 @@ const TEXT_CHARS_MAX: usize = 200;
 pub(super) fn table(title: &str, headed: bool, columns: &[String], rows: &[Vec<Cell>]) -> Element {
     let head = columns.iter().take(COLUMNS_MAX).enumerate().map(|(place, name)| {
         let numbers = rows.iter().any(|row| matches!(row.get(place), Some(Cell::Number(_))));
-        el("th").attr("scope", "col").class(if numbers { "number" } else { "text" }).text(clipped(name, TEXT_CHARS_MAX))
+        column(clipped(name, TEXT_CHARS_MAX)).class(if numbers { "number" } else { "text" })
     });
     let cell = |cell: &Cell| {
         let class = if matches!(cell, Cell::Number(_)) { "number" } else { "text" };
@@ -24,12 +24,7 @@ pub(super) fn table(title: &str, headed: bool, columns: &[String], rows: &[Vec<C
     let body = rows.iter().take(ROWS_MAX).map(|row| el("tr").all(row.iter().take(COLUMNS_MAX).map(cell)));
     let table = el("table").with(el("thead").with(el("tr").all(head))).with(el("tbody").all(body));
     let title = clipped(title, TEXT_CHARS_MAX);
-    let scroll = el("div")
-        .class("scroll")
-        .attr("tabindex", "0")
-        .attr("role", "region")
-        .attr("aria-label", &title)
-        .attr("data-page", PAGE);
+    let scroll = scrolling(&title).attr("data-page", PAGE);
     let section = el("section").class("widget").all(headed.then(|| el("h4").text(&title))).with(scroll.with(table));
     match rows.len().saturating_sub(ROWS_MAX) {
         0 => section,

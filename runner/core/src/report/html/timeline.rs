@@ -1,6 +1,6 @@
 //! The timeline: when every stage was at work within the run, as bars over a common axis of time.
 
-use super::element::{Element, el};
+use super::element::{Element, column, el, scrolling};
 use super::svg;
 use crate::report::record::{Counts, RunRecord, StageRecord, When};
 use crate::report::wording::{clipped, duration};
@@ -25,19 +25,17 @@ pub(super) fn timeline(run: &RunRecord) -> Option<Element> {
     let last = timed.iter().map(|(_, when)| when.ended_ms).max()?;
     let whole = last.max(run.wall_ms).max(1);
     let ticks = ticks(whole);
-    let column = |name: &str| el("th").attr("scope", "col").text(name);
     let mark = |tick: &u64| {
         let left = svg::length(100.0 * *tick as f64 / whole as f64);
         el("span").attr("style", format_args!("left:{left}%")).text(short(*tick))
     };
-    let axis = el("th").attr("scope", "col").class("axis");
-    let axis = axis.with(el("span").class("unseen").text("when")).all(ticks.iter().map(mark));
+    let axis = el("th").attr("scope", "col").class("axis").with(el("span").class("unseen").text("when"));
+    let axis = axis.all(ticks.iter().map(mark));
     let head = el("tr").with(column("stage")).with(axis).with(column("time").class("number"));
     let rows = timed.iter().map(|(stage, when)| row(stage, *when, whole, &ticks));
     let table = el("table").class("timeline").with(el("thead").with(head)).with(el("tbody").all(rows));
-    let scroll = el("div").class("scroll").attr("tabindex", "0").attr("role", "region");
     let note = el("p").class("note").text("The fainter a bar, the more its stage waited for others.");
-    Some(el("div").with(scroll.attr("aria-label", "when stages were at work").with(table)).with(note))
+    Some(el("div").with(scrolling("when stages were at work").with(table)).with(note))
 }
 
 fn row(stage: &StageRecord, when: When, whole: u64, ticks: &[u64]) -> Element {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::element::{Element, el};
+use super::element::{Element, column, el, scrolling};
 use super::gather::{Gallery, Gathered, groups, plain, side_by_side};
 use super::pictures::Pictures;
 use super::room::Room;
@@ -187,7 +187,6 @@ fn stages(runs: [&RunRecord; 2], labels: &[String; 2]) -> Element {
     let mut ids = by_id(runs[1]);
     let known: BTreeSet<String> = ids.iter().cloned().collect();
     ids.extend(by_id(runs[0]).into_iter().filter(|id| !known.contains(id)));
-    let column = |name: &str| el("th").attr("scope", "col").text(name);
     let number = |name: &str| column(name).class("number");
     let head = el("tr").with(column("stage")).with(column("results"));
     let head = labels.iter().fold(head, |head, label| head.with(number(&format!("rows, {label}"))));
@@ -201,8 +200,7 @@ fn stages(runs: [&RunRecord; 2], labels: &[String; 2]) -> Element {
         el("tr").with(name).with(el("td").text(fate(found))).all(rows).all(times)
     });
     let table = el("table").class("versus").with(el("thead").with(head)).with(el("tbody").all(rows));
-    let scroll = el("div").class("scroll").attr("tabindex", "0").attr("role", "region");
-    scroll.attr("aria-label", "stages of both runs").with(table)
+    scrolling("stages of both runs").with(table)
 }
 
 /// Says what became of a stage.
