@@ -418,24 +418,25 @@ fn look_at(read: &Transaction<'_>, key: &Digest, row: Row) -> rusqlite::Result<O
     let mut select = read.prepare_cached("SELECT fault, payload, proof FROM units WHERE id = ?1")?;
     let mut rows = select.query([id])?;
     let Some(found) = rows.next()? else { return Ok(None) };
-    let (is_fault, payload) = (found.get::<_, bool>(0)?, found.get_ref(1)?.as_blob()?);
-    let is_whole = proof(key, is_fault, payload).as_bytes().as_slice() == found.get_ref(2)?.as_blob()?;
-    let entry = if is_whole { Entry::decode(payload, is_fault) } else { None };
-    Ok(entry.map(|entry| (entry, row)))
+    Ok(entry_of(found, key)?.map(|entry| (entry, row)))
 }
 
 fn look_up(read: &Transaction<'_>, key: &Digest, damaged: &mut Vec<i64>) -> rusqlite::Result<Option<(Entry, Row)>> {
-    let mut select = read.prepare_cached("SELECT id, fault, payload, proof FROM units WHERE key = ?1")?;
+    let mut select = read.prepare_cached("SELECT fault, payload, proof, id FROM units WHERE key = ?1")?;
     let mut rows = select.query([key.as_bytes()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let (is_fault, payload, found) = (row.get::<_, bool>(1)?, row.get_ref(2)?.as_blob()?, row.get_ref(3)?.as_blob()?);
-    let is_whole = proof(key, is_fault, payload).as_bytes().as_slice() == found;
-    let entry = if is_whole { Entry::decode(payload, is_fault) } else { None };
-    let id = row.get(0)?;
+    let Some(found) = rows.next()? else { return Ok(None) };
+    let (entry, id) = (entry_of(found, key)?, found.get(3)?);
     if entry.is_none() {
         damaged.push(id);
     }
     Ok(entry.map(|entry| (entry, Row(Some(id)))))
+}
+
+/// Reads an entry out of `fault, payload, proof`; `None` if it is not what was kept under this key.
+fn entry_of(found: &rusqlite::Row<'_>, key: &Digest) -> rusqlite::Result<Option<Entry>> {
+    let (is_fault, payload) = (found.get::<_, bool>(0)?, found.get_ref(1)?.as_blob()?);
+    let is_whole = proof(key, is_fault, payload).as_bytes().as_slice() == found.get_ref(2)?.as_blob()?;
+    Ok(if is_whole { Entry::decode(payload, is_fault) } else { None })
 }
 
 pub(super) fn hold(write: &Transaction<'_>, owner: &Digest, blobs: &[Digest]) -> rusqlite::Result<()> {
